@@ -1,0 +1,226 @@
+"""What did the user ask for? The settings file as one typed tree that never changes.
+
+`load` reads it whole or raises `SettingsError` with every mistake in it. Imports nothing of Onepeer but its
+own parts: settings_file, settings_values, settings_check. Defaults that depend on other settings are resolved
+here: a reader meets None only where docs/settings.md says `null`.
+
+Two loaded trees are equal when they ask for the same, so that a reload compares parts of them:
+`old.routers == new.routers`. The passwords take part in that, and stand in no repr and no dump.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from speaker.settings_check import cross_check, no_local_address, no_router_id, problems_of
+from speaker.settings_file import Problem, SettingsError, read_document
+from speaker.settings_values import (
+    Address,
+    AsNumber,
+    Community,
+    FilePath,
+    GuardPrefix,
+    HoldTime,
+    HostAddress,
+    Identifier,
+    Name,
+    PasswordFile,
+    Port,
+    RestartTime,
+    SocketAddress,
+    Wait,
+    Whole,
+)
+
+__all__ = ["Problem", "Section", "Settings", "SettingsError", "load"]
+
+
+def _resolved() -> Any:
+    """A default that depends on other settings; in a loaded tree it is never seen."""
+    return Field(default=None)
+
+
+class Section(BaseModel):
+    """A mapping of a settings file: what it does not know it refuses."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    def _resolve(self, **values: object) -> None:
+        """Fill in defaults that depend on other settings: while the tree is built, and never later."""
+        for key, value in values.items():
+            object.__setattr__(self, key, value)
+
+
+class Listen(Section):
+    addresses: tuple[HostAddress, ...] = Field(min_length=1)
+    """Where nodes, and routers that dial, reach us. From the first of each family we dial the routers."""
+    port: Port = 1790
+    """TCP port, 1..65535. 179 is taken where Calico runs on the host; MetalLB's `peerPort` ends at 16384"""
+
+
+class Router(Section):
+    address: HostAddress
+    """The router's own address: where we dial, and from where a call counts as the router's."""
+    name: Name = _resolved()
+    """Its name in logs, metrics and tables. The address unless said: no second name to keep in mind."""
+    port: Port = 179
+    """TCP port on the router. 179 is BGP's (RFC 4271, 8.2.1), and few routers can listen elsewhere."""
+    asn: AsNumber = _resolved()
+    """The router's AS. Ours unless said, which is iBGP; another makes it eBGP."""
+    local_address: HostAddress = _resolved()
+    """From where we dial: the `neighbor` of the router. The first listen address of the router's family."""
+    password_file: PasswordFile | None = None
+    """A file with the TCP MD5 password (RFC 2385). None unless said: the router must have the same one."""
+    hold_time: HoldTime = 90.0
+    """Seconds until a silent router counts as gone; 0s = never. 90 s is what RFC 4271, 10 suggests."""
+    connect: Literal["both", "active", "passive"] = "both"
+    """Who dials: active = we, passive = the router. Both is up soonest (collisions: RFC 4271, 6.8)."""
+    ttl_security: Whole | None = Field(default=None, ge=1, le=254)
+    """Hops, 1..254: what comes from farther is dropped (RFC 5082). Off unless said: it takes both sides."""
+    max_paths: Whole | None = Field(default=None, ge=1)
+    """The most paths of a prefix by ADD-PATH. All unless said: the router has its own `maximum-paths`."""
+
+    @property
+    def password(self) -> bytes | None:
+        """What `password_file` holds, 1..80 octets."""
+        return self.password_file.octets if self.password_file else None
+
+
+class Nodes(Section):
+    file: FilePath
+    """The roster: who may peer. From the folder of the settings file; see "nodes.yaml"."""
+    asn: AsNumber = _resolved()
+    """The AS of nodes that have none of their own in the roster. Ours unless said, as for routers."""
+    password_file: PasswordFile | None = None
+    """The TCP MD5 password of nodes that have none of their own (`passwordSecret` in a BGPPeer)."""
+    hold_time: HoldTime = 90.0
+    """Seconds until a silent node counts as gone; 0s = never. As for routers; the smaller offer is used."""
+    max_prefixes: Whole = Field(default=10_000, ge=1)
+    """More from one node end its session. Ten times the services of a large cluster."""
+
+    @property
+    def password(self) -> bytes | None:
+        """What `password_file` holds, 1..80 octets."""
+        return self.password_file.octets if self.password_file else None
+
+
+class Guard(Section):
+    prefixes: tuple[GuardPrefix, ...] = Field(min_length=1)
+    """What nodes may announce: these and all inside. No default: it stops a node taking others' traffic."""
+    strip_communities: tuple[Community, ...] = ()
+    """Communities that the router must not see; octets as on the wire, 4 or (large) 12. None unless said."""
+
+
+class GracefulRestart(Section):
+    restart_time: RestartTime = 120.0
+    """Seconds the router goes on forwarding without us (RFC 4724); 0s = not offered. FRR's default."""
+    wait: Wait = 60.0
+    """Seconds a started Onepeer waits for its nodes, at most, before End-of-RIB. MetalLB redials in 58 s."""
+
+
+class Control(Section):
+    socket: FilePath = Path("/run/onepeer/control.sock")
+    """The Unix socket that `onepeer status` and the like ask. /run is empty after a boot."""
+
+
+class Http(Section):
+    address: SocketAddress = IPv4Address("127.0.0.1")
+    """Where metrics and health are served. To the host alone unless said: they name nodes and prefixes."""
+    port: Port = 9790
+    """TCP port, 1..65535. Clear of node_exporter's 9100 and Prometheus' 9090."""
+
+
+class Log(Section):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least that is logged. Info has a line for each session that comes or goes, none for a route."""
+    format: Literal["json", "text"] | None = None
+    """Unless said: text where stderr is a terminal, else JSON, one object a line."""
+
+
+class Settings(Section):
+    asn: AsNumber
+    """Our AS number, 1..4294967294. No default: a wrong one brings up no session."""
+    listen: Listen
+    """Where we listen."""
+    routers: tuple[Router, ...] = Field(min_length=1)
+    """The routers that get the paths. Each has one line for us."""
+    nodes: Nodes
+    """Who announces."""
+    guard: Guard
+    """What they may announce."""
+    router_id: Identifier = _resolved()
+    """Our BGP identifier. The first IPv4 listen address unless said, which nobody else can have."""
+    cluster_id: Identifier = _resolved()
+    """Ours in CLUSTER_LIST (RFC 4456). The router ID unless said; reflectors of the same nodes share one."""
+    graceful_restart: GracefulRestart = GracefulRestart()
+    """How a restart of ours is hidden from the router."""
+    control: Control = Control()
+    """How the command line reaches a running Onepeer."""
+    http: Http | None = Http()
+    """Metrics and health; null = none."""
+    log: Log = Log()
+    """What is logged, and how."""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The password files: to be watched beside the settings file, whose values they are."""
+        parts: tuple[Router | Nodes, ...] = (*self.routers, self.nodes)
+        return tuple(dict.fromkeys(part.password_file.path for part in parts if part.password_file))
+
+    @model_validator(mode="after")
+    def _resolve_defaults(self) -> Self:
+        listen = self.listen.addresses
+        if self.router_id is None:
+            first = next((address for address in listen if address.version == 4), None)
+            if first is None:
+                raise no_router_id().error()
+            self._resolve(router_id=first)
+        if self.cluster_id is None:
+            self._resolve(cluster_id=self.router_id)
+        if self.nodes.asn is None:
+            self._resolve(nodes=self.nodes.model_copy(update={"asn": self.asn}))
+        self._resolve(routers=tuple(self._router(at, router) for at, router in enumerate(self.routers)))
+        return self
+
+    def _router(self, at: int, router: Router) -> Router:
+        local: Address | None = router.local_address
+        if local is None:
+            family = router.address.version
+            local = next((address for address in self.listen.addresses if address.version == family), None)
+        if local is None:
+            raise no_local_address(at, router.address).error()
+        name, asn = router.name or str(router.address), router.asn or self.asn
+        return router.model_copy(update={"name": name, "asn": asn, "local_address": local})
+
+
+def load(path: Path) -> Settings:
+    """The settings that `path` holds. Raises SettingsError, and nothing else, with all its mistakes."""
+    document = read_document(path)
+    problems = list(document.problems)
+    settings = None
+    try:
+        settings = Settings.model_validate(document.data, context={"folder": path.parent})
+    except ValidationError as error:
+        problems += problems_of(error, Settings, document, EXAMPLES)
+    problems += cross_check(document)
+    if problems or settings is None:
+        raise SettingsError(problems)
+    return settings
+
+
+EXAMPLES: Final = {
+    "asn": "asn: 64512",
+    "listen": "listen: {addresses: [192.168.3.10]}",
+    "addresses": "addresses: [192.168.3.10]",
+    "routers": "routers: [{address: 192.168.3.1}]",
+    "address": "address: 192.168.3.1",
+    "nodes": "nodes: {file: nodes.yaml}",
+    "file": "file: nodes.yaml",
+    "guard": "guard: {prefixes: [192.168.30.0/24]}",
+    "prefixes": "prefixes: [192.168.30.0/24]",
+}
+"""What to write for a key that is missing."""

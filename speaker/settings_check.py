@@ -1,0 +1,267 @@
+"""What is wrong with a file whose values may each be right: unknown and missing keys, and values that clash.
+
+`problems_of` puts what pydantic found into words; `cross_check` finds what only two values together can tell,
+from the values as they were read, so that one mistake does not hide another.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from typing import Any, Final, TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from speaker import settings_values as values
+from speaker.settings_file import EACH, Document, Loc, Problem, dotted, find
+from speaker.settings_values import Address, Prefix, refuse, show
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A mistake at a place, before its line is known."""
+
+    loc: Loc
+    what: str
+    why: str
+    way_out: str
+
+    def error(self) -> PydanticCustomError:
+        """The same for a validator to raise."""
+        return refuse(self.what, self.why, self.way_out, self.loc)
+
+    def problem(self, document: Document) -> Problem:
+        """The same with its file and line."""
+        return document.problem(self.loc, self.what, self.why, self.way_out)
+
+
+# ---- what pydantic found
+
+
+def problems_of(
+    error: ValidationError, model: type[BaseModel], document: Document, examples: Mapping[str, str]
+) -> list[Problem]:
+    """What pydantic found, in words. `examples` has a line for each key that can be missing."""
+    details = error.errors(include_url=False, include_input=True)
+    unknown = {detail["loc"] for detail in details if detail["type"] == "extra_forbidden"}
+    meant = {(*loc[:-1], near) for loc in unknown if (near := _nearest(model, loc))}
+    found = []
+    for detail in details:
+        loc = detail["loc"]
+        if detail["type"] == "missing" and loc in meant:
+            continue  # the unknown key beside it is that one, misspelt
+        if detail["type"] == "too_short" and detail["input"]:
+            continue  # pydantic counts only those that are right
+        finding = _unknown(model, loc) if loc in unknown else _finding(detail, examples)
+        found.append(finding.problem(document))
+    return found
+
+
+def _finding(detail: ErrorDetails, examples: Mapping[str, str]) -> Finding:
+    kind, loc, value, context = detail["type"], detail["loc"], detail["input"], detail.get("ctx", {})
+    if kind == "refused":
+        return Finding((*loc, *context["at"]), context["what"], context["why"], context["way_out"])
+    if kind == "missing":
+        return Finding(loc, "is missing", "it has no default", f"add `{examples.get(str(loc[-1]), loc[-1])}`")
+    if kind in _SHAPES:
+        what, shape = _SHAPES[kind]
+        way_out = f"write {what}"
+        if kind == "tuple_type" and isinstance(value, str | int):
+            way_out = f"write [{value}]"
+        shown = "the file is empty" if not loc and value is None else f"{show(value)} is not {shape}"
+        return Finding(loc, shown, "", way_out)
+    if kind == "literal_error":
+        return Finding(loc, f"{show(value)} is not known here", "", f"write one of {context['expected']}")
+    if kind == "too_short":
+        return Finding(loc, "is empty", "at least one is needed", "add one, or see docs/settings.md")
+    if kind in _LIMITS:
+        limit = next(iter(context.values()))
+        what, bound = _LIMITS[kind]
+        return Finding(loc, f"{value} is {what}", f"the {bound} is {limit}", f"use {limit}")
+    return Finding(loc, f"{show(value)} is refused", detail["msg"], "see docs/settings.md")
+
+
+_SHAPES: Final = {
+    "model_type": ("`key: value` lines", "a mapping of keys"),
+    "tuple_type": ("a list: [a, b]", "a list"),
+}
+_LIMITS: Final = {
+    "greater_than_equal": ("too small", "least"),
+    "less_than_equal": ("too large", "most"),
+}
+
+
+def _unknown(model: type[BaseModel], loc: Loc) -> Finding:
+    section = _section(model, loc[:-1])
+    if loc[-1] == "password" and section is not None and "password_file" in section.model_fields:
+        why = "passwords stand in files of their own, so that this one can be shown to others"
+        return Finding(loc, "is not a key", why, "put it into a file and name that with password_file")
+    keys = sorted(section.model_fields) if section else []
+    near = _nearest(model, loc)
+    way_out = f"did you mean {near}?" if near else "remove it"
+    return Finding(loc, "is not a key", f"the keys here are {', '.join(keys)}", way_out)
+
+
+def _nearest(model: type[BaseModel], loc: Loc) -> str | None:
+    section = _section(model, loc[:-1])
+    near = difflib.get_close_matches(str(loc[-1]).lower(), section.model_fields, 1) if section else []
+    return near[0] if near else None
+
+
+def _section(model: type[BaseModel], loc: Loc) -> type[BaseModel] | None:
+    """The model of the mapping at `loc`."""
+    found: type[BaseModel] | None = model
+    for step in loc:
+        if isinstance(step, str) and found is not None:
+            found = _model_in(found.model_fields[step].annotation)
+    return found
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _model_in(part))), None)
+
+
+# ---- values that clash
+
+
+def read(data: object, parse: Callable[[object], T], *pattern: str | int) -> dict[Loc, T]:
+    """The values at `pattern` that are right by themselves; the wrong ones are told elsewhere."""
+    found = {}
+    for loc, value in find(data, pattern):
+        try:
+            found[loc] = parse(value)
+        except ValueError:
+            continue
+    return found
+
+
+def twice(places: Mapping[Loc, object], why: str, way_out: str) -> Iterator[Finding]:
+    """What stands at two places and may stand at one."""
+    first: dict[object, Loc] = {}
+    for loc, value in places.items():
+        if value in first:
+            yield Finding(
+                loc, f"{value} is given twice", f"{dotted(first[value])} has it too; {why}", way_out
+            )
+        else:
+            first[value] = loc
+
+
+def exposed(hosts: Mapping[Loc, Address], prefixes: Mapping[Loc, Prefix], whose: str) -> Iterator[Finding]:
+    """Guard prefixes that would let a node announce, and so take over, one of `hosts`."""
+    for loc, prefix in prefixes.items():
+        inside = [(at, host) for at, host in hosts.items() if host in prefix]
+        for at, host in inside[:1]:
+            why = f"{dotted(at)}, {host}, lies in it: a node could announce {whose} address"
+            yield Finding(
+                loc, f"{prefix} is too wide", why, "name only what services get their addresses from"
+            )
+
+
+def no_router_id() -> Finding:
+    """Of a file with IPv6 listen addresses alone."""
+    why = "a BGP identifier has four octets (RFC 6286), and no listen address is IPv4"
+    return Finding(("router_id",), "is missing", why, "choose one and add it, like `router_id: 192.0.2.1`")
+
+
+def no_local_address(at: int, router: Address) -> Finding:
+    """Of a router whose family no listen address has."""
+    why = f"no listen address is IPv{router.version}, so there is none to dial it from"
+    way_out = "add one to listen.addresses, or give this router a local_address"
+    return Finding(("routers", at, "address"), f"{router} cannot be reached", why, way_out)
+
+
+def cross_check(document: Document) -> list[Problem]:
+    """What two values of the settings file together tell."""
+    data = document.data
+    listen = read(data, values.address, "listen", "addresses", EACH)
+    routers = read(data, values.address, "routers", EACH, "address")
+    local = read(data, values.address, "routers", EACH, "local_address")
+    prefixes = read(data, values.prefix, "guard", "prefixes", EACH)
+    findings = [
+        *twice(listen, "one listener serves an address", "remove one"),
+        *twice(routers, "a call is known by the address it comes from", "remove one"),
+        *_router_names(data, routers),
+        *twice(prefixes, "once is enough", "remove one"),
+        *_own_addresses(routers, listen, local),
+        *_families(data, listen, routers, local),
+        *_router_id(data, listen, routers),
+        *exposed(routers, prefixes, "the router's"),
+        *exposed({**listen, **local}, prefixes, "our own"),
+        *_http(data, listen),
+    ]
+    return [finding.problem(document) for finding in findings]
+
+
+def _router_names(data: object, routers: Mapping[Loc, Address]) -> Iterator[Finding]:
+    said = read(data, values.name, "routers", EACH, "name")
+    # The same address twice has been told; here it is about a name that is another router's address.
+    implied = {str(address): loc for loc, address in routers.items() if (*loc[:2], "name") not in said}
+    names = {**{loc: text for text, loc in implied.items()}, **said}
+    return twice(names, "logs and metrics tell routers apart by it", "name them differently")
+
+
+def _own_addresses(
+    routers: Mapping[Loc, Address], listen: Mapping[Loc, Address], local: Mapping[Loc, Address]
+) -> Iterator[Finding]:
+    ours = {address: loc for loc, address in {**listen, **local}.items()}
+    for loc, address in routers.items():
+        if address in ours:
+            why = f"{dotted(ours[address])} has it"
+            yield Finding(loc, f"{address} is our own address", why, "write the address of the router")
+
+
+def _families(
+    data: object, listen: Mapping[Loc, Address], routers: Mapping[Loc, Address], local: Mapping[Loc, Address]
+) -> Iterator[Finding]:
+    families = {address.version for address in listen.values()}
+    all_known = bool(listen) and _all_right(data, listen)
+    for loc, address in routers.items():
+        at = (*loc[:2], "local_address")
+        if at in local and local[at].version != address.version:
+            why = f"the router's address is IPv{address.version}"
+            yield Finding(
+                at, f"{local[at]} is of the wrong family", why, f"write an IPv{address.version} address"
+            )
+        elif not list(find(data, at)) and all_known and address.version not in families:
+            yield no_local_address(int(loc[1]), address)
+
+
+def _all_right(data: object, listen: Mapping[Loc, Address]) -> bool:
+    """Whether no listen address was left out of `listen` for being wrong, and might be of any family."""
+    return len(listen) == len(list(find(data, ("listen", "addresses", EACH))))
+
+
+def _router_id(
+    data: object, listen: Mapping[Loc, Address], routers: Mapping[Loc, Address]
+) -> Iterator[Finding]:
+    if list(find(data, ("router_id",))):
+        for loc, identifier in read(data, values.identifier, "router_id").items():
+            at = next((at for at, address in routers.items() if address == identifier), None)
+            if at is not None:
+                why = f"it is {dotted(at)}, and two speakers with one identifier get no session (RFC 6286)"
+                yield Finding(loc, f"{identifier} is the router's", why, "remove it, or choose another")
+    elif listen and all(address.version == 6 for address in listen.values()) and _all_right(data, listen):
+        yield no_router_id()
+
+
+def _http(data: object, listen: Mapping[Loc, Address]) -> Iterator[Finding]:
+    if list(find(data, ("http",))) == [(("http",), None)]:
+        return
+    bgp = _first(read(data, values.whole_number, "listen", "port"), 1790)
+    port = _first(read(data, values.whole_number, "http", "port"), 9790)
+    address = _first(read(data, values.socket_address, "http", "address"), IPv4Address("127.0.0.1"))
+    if port == bgp and (address in listen.values() or address.is_unspecified):
+        why = "BGP listens on it at that address"
+        yield Finding(("http", "port"), f"{port} is taken", why, "choose another")
+
+
+def _first(found: Mapping[Loc, T], default: T) -> T:
+    return next(iter(found.values()), default)
