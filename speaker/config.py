@@ -16,8 +16,8 @@ from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from speaker.settings_check import cross_check, no_local_address, no_router_id, problems_of
-from speaker.settings_file import Problem, SettingsError, read_document
+from speaker.settings_check import cross_check, named_files, no_local_address, no_router_id, problems_of
+from speaker.settings_file import EACH, Problem, SettingsError, read_document
 from speaker.settings_values import (
     Address,
     AsNumber,
@@ -208,7 +208,7 @@ def load(path: Path) -> Settings:
         problems += problems_of(error, Settings, document, EXAMPLES)
     problems += cross_check(document)
     if problems or settings is None:
-        raise SettingsError(problems)
+        raise SettingsError(problems, named_files(document, path.parent, _PASSWORDS))
     return settings
 
 
@@ -224,3 +224,5 @@ EXAMPLES: Final = {
     "prefixes": "prefixes: [192.168.30.0/24]",
 }
 """What to write for a key that is missing."""
+
+_PASSWORDS: Final = (("routers", EACH, "password_file"), ("nodes", "password_file"))

@@ -7,9 +7,10 @@ from the values as they were read, so that one mistake does not hide another.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address
+from pathlib import Path
 from typing import Any, Final, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -140,6 +141,12 @@ def read(data: object, parse: Callable[[object], T], *pattern: str | int) -> dic
         except ValueError:
             continue
     return found
+
+
+def named_files(document: Document, folder: Path, patterns: Iterable[Loc]) -> tuple[Path, ...]:
+    """The files that a file names at `patterns`, right or wrong as they may be."""
+    said = (value for pattern in patterns for _, value in find(document.data, pattern))
+    return tuple(dict.fromkeys(folder / value for value in said if isinstance(value, str) and value))
 
 
 def twice(places: Mapping[Loc, object], why: str, way_out: str) -> Iterator[Finding]:

@@ -66,9 +66,14 @@ class Problem:
 
 
 class SettingsError(Exception):
-    """A file of the user's cannot be used as it is. `problems` has every mistake found in it."""
+    """A file of the user's cannot be used as it is.
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    `problems` has every mistake found in it, by line. `files` has the password files that it names: the
+    mistake may be in one of them, so whoever waits for a better file watches them as well.
+    """
+
+    def __init__(self, problems: Sequence[Problem], files: Sequence[Path] = ()) -> None:
+        self.files = tuple(files)
         self.problems = tuple(sorted(dict.fromkeys(problems), key=lambda p: (p.file, p.line or 0)))
         super().__init__("\n".join(map(str, self.problems)))
 

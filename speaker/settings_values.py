@@ -300,7 +300,7 @@ def file_path(value: object, info: ValidationInfo) -> Path:
         raise refuse(f"{show(value)} is not a path", "", "write one like nodes.yaml or /etc/onepeer/it")
     folder: Path = (info.context or {}).get("folder", Path())
     # Not resolved: a ConfigMap swaps the symbolic link on the way, and the new target must be found by it.
-    return folder.absolute() / value
+    return folder / value
 
 
 @dataclass(frozen=True, slots=True)
