@@ -1,0 +1,249 @@
+"""What does Onepeer say, and how? Every log event by name, and the set-up of the log.
+
+An event's name, level, meaning and keys stand in `LogEvent` and nowhere else; docs/logs.md is made of them. Callers
+write `log.warning(LogEvent.SESSION_ENDED, cause=cause, ...)`. What a whole session shares is bound once and then
+inherited: `log.bind(router=...)` or `log.bind(node=..., address=...)`.
+
+One event is one line on stderr: a JSON object, or text for people. Times are UTC.
+"""
+
+import json
+import logging
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any, Final, Literal, Self, TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+Level = Literal["debug", "info", "warning", "error"]
+Format = Literal["json", "text"]
+
+
+class LogEvent(StrEnum):
+    """`name, level, keys, meaning`. Which peer it is about is bound, and not among the keys."""
+
+    level: Level
+    keys: tuple[str, ...]
+    meaning: str
+
+    def __new__(cls, name: str, level: Level, keys: str, meaning: str) -> Self:
+        """The member, a str that is its name."""
+        member = str.__new__(cls, name)
+        member._value_ = name
+        member.level, member.keys, member.meaning = level, tuple(keys.split()), meaning
+        return member
+
+    # ---- Onepeer as a whole
+    STARTED = (
+        "started", "info", "version asn router_id settings",
+        "The settings are good; listening and dialling begin.",
+    )  # fmt: skip
+    LISTENING = "listening", "info", "address", "Nodes, and routers that dial, can reach this address."
+    CONTROL_LISTENING = "control_listening", "info", "socket", "The CLI can ask on this socket."
+    HTTP_LISTENING = "http_listening", "info", "url", "Metrics and health are served here."
+    LISTEN_FAILED = (
+        "listen_failed", "error", "key address why way_out",
+        "An address, port or socket cannot be had; `key` is the setting to change.",
+    )  # fmt: skip
+    WAITING_FOR_NODES = (
+        "waiting_for_nodes", "info", "nodes wait",
+        "After the start, End-of-RIB is held back until these nodes are there or `wait` seconds are over.",
+    )  # fmt: skip
+    NODES_SETTLED = (
+        "nodes_settled", "info", "up missing waited",
+        "The wait is over: the nodes are back, or it took too long and `missing` names who is not.",
+    )  # fmt: skip
+    STOPPING = (
+        "stopping", "info", "reason graceful",
+        "Onepeer ends; `graceful` names the routers that go on forwarding meanwhile.",
+    )  # fmt: skip
+    STOPPED = "stopped", "info", "ran", "All sessions are closed; `ran` is in seconds."
+
+    # ---- settings and roster
+    SETTINGS_RELOADED = (
+        "settings_reloaded", "info", "changed",
+        "Changed settings are in force; `changed` names their keys. Other sessions were not touched.",
+    )  # fmt: skip
+    SETTINGS_REFUSED = (
+        "settings_refused", "error", "problems",
+        "The changed settings have mistakes; the old ones stay in force until the file is put right.",
+    )  # fmt: skip
+    ROSTER_CHANGED = "roster_changed", "info", "added removed changed nodes", "The roster in force has changed."
+    ROSTER_PROBLEM = (
+        "roster_problem", "error", "problems",
+        "The changed roster cannot be used; the last good one stays in force.",
+    )  # fmt: skip
+
+    # ---- the life of a session
+    DIALING = "dialing", "debug", "local remote", "A TCP connection to a router is being made."
+    DIAL_FAILED = (
+        "dial_failed", "warning", "local remote text retry_in",
+        "TCP to a router never came up; said when the reason is new, not at each try.",
+    )  # fmt: skip
+    SESSION_OPENED = (
+        "session_opened", "debug", "local remote dialed",
+        "TCP is up and our OPEN is on its way; `dialed` tells who called.",
+    )  # fmt: skip
+    SESSION_STATE = "session_state", "debug", "state before", "The RFC 4271 state has changed."
+    SESSION_ESTABLISHED = (
+        "session_established", "info", "local remote asn router_id hostname hold_time capabilities",
+        "Routes may flow. `asn`, `router_id` and `hostname` are the peer's, `capabilities` what both sides have.",
+    )  # fmt: skip
+    SESSION_ENDED = (
+        "session_ended", "warning", "cause notification text lasted paths",
+        "A session is over; `lasted` in seconds since Established, `paths` that it had carried.",
+    )  # fmt: skip
+    MODE_CHOSEN = (
+        "mode_chosen", "info", "family mode reason",
+        "How many paths of a prefix this router gets, and why.",
+    )  # fmt: skip
+    END_OF_RIB_SENT = "end_of_rib_sent", "info", "family paths", "The router now has all there is (RFC 4724 2)."
+    END_OF_RIB_RECEIVED = "end_of_rib_received", "debug", "family paths", "The node has sent all that it has."
+    REFRESH_REQUESTED = (
+        "refresh_requested", "info", "family",
+        "The router wants everything again (RFC 2918), and gets it.",
+    )  # fmt: skip
+
+    # ---- what is refused
+    STRANGER_REFUSED = (
+        "stranger_refused", "warning", "address count",
+        "A call from an address in neither roster nor routers: closed without an OPEN. At most once in a while for "
+        "each address; `count` is how often since it was last said.",
+    )  # fmt: skip
+    MD5_REFUSED = (
+        "md5_refused", "warning", "address count",
+        "The kernel dropped calls with a wrong or missing TCP MD5 signature (RFC 2385).",
+    )  # fmt: skip
+    NODE_REFUSED = (
+        "node_refused", "warning", "reason text",
+        "A node of the roster that gets no session: a wrong AS, a second session, a bad OPEN.",
+    )  # fmt: skip
+    ROUTER_REFUSED = (
+        "router_refused", "warning", "reason text",
+        "A router that gets no session: a wrong AS, our own identifier, a bad OPEN.",
+    )  # fmt: skip
+    PATHS_REFUSED = (
+        "paths_refused", "warning", "reason count example",
+        "The guard keeps paths of this node out; said when a reason is new, `example` is one prefix.",
+    )  # fmt: skip
+    MAX_PREFIXES_EXCEEDED = (
+        "max_prefixes_exceeded", "warning", "prefixes limit",
+        "A node has announced more than nodes.max_prefixes; its session ends.",
+    )  # fmt: skip
+    UPDATE_MALFORMED = (
+        "update_malformed", "warning", "reason prefixes",
+        "An UPDATE that cannot be believed; its prefixes count as withdrawn, the session lives (RFC 7606).",
+    )  # fmt: skip
+    MESSAGE_IGNORED = "message_ignored", "info", "what", "A message, or a part of one, was left aside."
+
+    # ---- our own faults
+    REQUEST_FAILED = (
+        "request_failed", "error", "path",
+        "Onepeer could not answer the CLI or a scrape; a mistake of its own, worth reporting.",
+    )  # fmt: skip
+    LIBRARY_SAID = (
+        "library_said", "warning", "logger text",
+        "A warning or error from a library or from Python itself.",
+    )  # fmt: skip
+
+
+class _Output:
+    """Writes lines to a stream. Never raises: a full disk or a reader that left must not end a session."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def msg(self, line: str) -> None:
+        try:
+            self._stream.write(line + "\n")
+            self._stream.flush()
+        except (OSError, ValueError):
+            # EPIPE, ENOSPC, EAGAIN, or a closed stream (ValueError): a line is lost, nothing else.
+            return
+
+    debug = info = warning = error = msg
+
+
+# One list for the whole life of the process: loggers that were bound earlier hold it too, so that a reload changes
+# the level and format of them all.
+_processors: Final[list[Processor]] = []
+
+
+def configure(level: Level, form: Format | None, stream: TextIO | None = None) -> None:
+    """Begin to log, or from now on log otherwise. `form` None: text where `stream` (stderr) is a terminal."""
+    stream = stream or sys.stderr
+    terminal = stream.isatty()
+    if form is None:
+        form = "text" if terminal else "json"
+    _processors[:] = [
+        _at_least(level),
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper("iso", utc=True),
+        *(_json() if form == "json" else _text(colors=terminal)),
+    ]
+    structlog.configure(
+        processors=_processors,
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
+        logger_factory=lambda *_: _Output(stream),
+        cache_logger_on_first_use=False,
+    )
+    _take_over_logging()
+
+
+def _at_least(level: Level) -> Processor:
+    order: list[str] = ["debug", "info", "warning", "error"]
+    wanted = order.index(level)
+
+    def drop(_: WrappedLogger, name: str, event: EventDict) -> EventDict:
+        if name in order and order.index(name) < wanted:
+            raise structlog.DropEvent
+        return event
+
+    return drop
+
+
+def _json() -> list[Processor]:
+    return [
+        structlog.processors.format_exc_info,
+        _first("timestamp", "level", "event"),
+        structlog.processors.JSONRenderer(serializer=json.dumps, default=str, ensure_ascii=False),
+    ]
+
+
+def _text(colors: bool) -> list[Processor]:
+    renderer = structlog.dev.ConsoleRenderer(
+        colors=colors, exception_formatter=structlog.dev.plain_traceback, sort_keys=False, pad_event_to=0
+    )
+    return [renderer]
+
+
+def _first(*keys: str) -> Processor:
+    """Puts the keys that every line has in front, so that lines can be read in a column."""
+
+    def order(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+        return {**{key: event[key] for key in keys if key in event}, **event}
+
+    return order
+
+
+class _Bridge(logging.Handler):
+    """What libraries say through `logging` (aiohttp, asyncio's forgotten tasks), in our own form."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say = _say(record.levelno)
+        say(LogEvent.LIBRARY_SAID, logger=record.name, text=record.getMessage(), exc_info=record.exc_info)
+
+
+def _say(level: int) -> Callable[..., Any]:
+    log = structlog.get_logger()
+    return log.error if level >= logging.ERROR else log.warning  # type: ignore[no-any-return]
+
+
+def _take_over_logging() -> None:
+    root = logging.getLogger()
+    if not any(isinstance(handler, _Bridge) for handler in root.handlers):
+        root.addHandler(_Bridge(logging.WARNING))
+    root.setLevel(logging.WARNING)
+    logging.captureWarnings(True)

@@ -1,0 +1,197 @@
+"""What does Onepeer show? The one schema behind `onepeer ... -o json`, the control API and the tables.
+
+Times are seconds since the epoch, ages and durations are seconds. Prefixes and addresses are text as people write
+them. A field that does not apply is null. Names of states, reasons and modes are the words the core uses itself.
+"""
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+
+class _View(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Health(StrEnum):
+    """The verdict of `status`, worst wins."""
+
+    OK = "ok"
+    DEGRADED = "degraded"  # some node or router session is missing; the router still gets paths
+    DOWN = "down"  # no router gets anything, or no node is up
+
+
+class SessionEnd(_View):
+    """How the last session to a peer ended."""
+
+    at: float
+    cause: str  # bgp.events.Cause
+    notification: str | None  # "6/2 Cease / Administrative Shutdown: \"maintenance\""
+    text: str
+
+
+class SessionView(_View):
+    """One BGP session, or the lack of one."""
+
+    state: str  # RFC 4271 name: Idle, Connect, Active, OpenSent, OpenConfirm, Established
+    since: float  # when this state began
+    local: str | None  # "192.168.3.10:1790"
+    remote: str | None
+    hold_time: int | None
+    peer_router_id: str | None
+    peer_hostname: str | None
+    capabilities: list[str]  # what both sides agreed on: "as4", "add-path", "graceful-restart", ...
+    last_end: SessionEnd | None
+    established_count: int  # how often it has come up since Onepeer started
+
+
+class FamilyOut(_View):
+    """What a router session carries of one address family."""
+
+    family: str  # ipv4, ipv6
+    mode: str | None  # addpath, spread, lanes; null while the session is down
+    mode_reason: str | None
+    paths_sent: int
+    paths_pending: int  # not yet taken by the router's TCP
+    end_of_rib_sent: bool
+
+
+class LaneView(_View):
+    """One session to a router."""
+
+    lane: int  # from 1
+    local_address: str
+    session: SessionView
+    families: list[FamilyOut]
+
+
+class RouterView(_View):
+    """One router."""
+
+    name: str
+    address: str
+    asn: int
+    lanes: list[LaneView]
+
+
+class Refusal(_View):
+    """Paths of a node that the guard keeps out, by reason."""
+
+    reason: str
+    paths: int
+    example: str  # one prefix
+
+
+class NodeSession(_View):
+    """A node's session from one of its addresses."""
+
+    address: str
+    path_id: int
+    session: SessionView
+    paths: dict[str, int]  # accepted, by family
+    refused: list[Refusal]
+    end_of_rib: bool
+
+
+class NodeView(_View):
+    """One node of the roster."""
+
+    name: str
+    asn: int
+    up: bool
+    why_down: str | None  # "never dialed", "refused: wrong-as", "hold-timer-expired", ...
+    since: float  # of `up`
+    sessions: list[NodeSession]
+
+
+class RosterView(_View):
+    """Where the roster comes from and whether it is current."""
+
+    source: str  # "file nodes.yaml"
+    nodes: int
+    problem: str | None  # why the newest version was refused; the last good one is then in force
+    since: float  # of `problem`; where there is none, of the roster in force
+
+
+class NodeDown(_View):
+    """A node of the roster without a session."""
+
+    name: str
+    since: float
+    why: str  # as `why_down` of NodeView
+
+
+class StatusView(_View):
+    """`onepeer status`."""
+
+    health: Health
+    version: str
+    asn: int
+    router_id: str
+    started: float
+    now: float
+    waiting_for_nodes: bool  # End-of-RIB is still held back after the start
+    listen: list[str]
+    settings_file: str
+    settings_problem: str | None  # why a changed file was refused
+    roster: RosterView
+    nodes_up: list[str]  # names
+    nodes_down: list[NodeDown]
+    paths: dict[str, int]  # accepted, by family
+    prefixes: dict[str, int]
+    refused: int
+    routers: list[RouterView]
+    warnings: list[str]
+
+
+class NodesView(_View):
+    """`onepeer nodes`."""
+
+    nodes: list[NodeView]
+
+
+class PathView(_View):
+    """One path of a prefix."""
+
+    node: str
+    next_hop: str
+    path_id: int
+    best: bool
+    rank: int  # from 1, by the decision process
+    rank_reason: str | None  # why it stands behind the one before it
+    origin: str
+    as_path: str
+    med: int | None
+    local_pref: int | None
+    communities: list[str]
+    sent: list["SentView"]
+
+
+class SentView(_View):
+    """Whether a path goes to a router, and why not."""
+
+    router: str
+    lane: int | None  # from 1; null where it is not sent
+    reason: str | None  # why it is not sent
+
+
+class RefusedPathView(_View):
+    """A path that the guard keeps out."""
+
+    node: str
+    reason: str
+
+
+class RouteView(_View):
+    """One prefix."""
+
+    prefix: str
+    family: str
+    paths: list[PathView]
+    refused: list[RefusedPathView]
+
+
+class RoutesView(_View):
+    """`onepeer routes [PREFIX]`, sorted by prefix."""
+
+    routes: list[RouteView]
