@@ -274,9 +274,7 @@ class GoBgp(Daemon):
         case = self.case
         lines = [f'[global.config]\nas = {case.asn}\nrouter-id = "{OWN4}"']
         for peer in case.peers:
-            lines.append(
-                f'[[neighbors]]\n[neighbors.config]\nneighbor-address = "{peer}"\npeer-as = {case.peer_asn}'
-            )
+            lines.append(f'[[neighbors]]\n[neighbors.config]\nneighbor-address = "{peer}"\npeer-as = {case.peer_asn}')
             lines.append("[neighbors.transport.config]\npassive-mode = true")
             if case.feeders:
                 lines.append(
@@ -286,9 +284,7 @@ class GoBgp(Daemon):
                 lines.append("[neighbors.add-paths.config]\nreceive = true\nsend-max = 8")
                 lines.append("[neighbors.graceful-restart.config]\nenabled = true\nrestart-time = 120")
             for one in ("ipv4", "ipv6"):
-                lines.append(
-                    f'[[neighbors.afi-safis]]\n[neighbors.afi-safis.config]\nafi-safi-name = "{one}-unicast"'
-                )
+                lines.append(f'[[neighbors.afi-safis]]\n[neighbors.afi-safis.config]\nafi-safi-name = "{one}-unicast"')
                 if case.feeders:
                     lines.append("[neighbors.afi-safis.mp-graceful-restart.config]\nenabled = true")
                     lines.append("[neighbors.afi-safis.add-paths.config]\nreceive = true\nsend-max = 8")

@@ -75,9 +75,7 @@ def _pcap(recordings: Sequence[tuple[bytes, bytes]]) -> bytes:
             packets.append(_segment(daemon, peer, 179, port, sequence, message))
             sequence += len(message)
     raw_ip = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 1 << 18, 101)
-    return raw_ip + b"".join(
-        struct.pack("<IIII", 0, 0, len(packet), len(packet)) + packet for packet in packets
-    )
+    return raw_ip + b"".join(struct.pack("<IIII", 0, 0, len(packet), len(packet)) + packet for packet in packets)
 
 
 def _segment(
@@ -129,9 +127,7 @@ def _open(tree: Element) -> Expect:
 
 
 def _families(capability: Element, result: Expect) -> None:
-    result["families"].append(
-        FAMILIES[_show(capability, "bgp.cap.mp.afi"), _show(capability, "bgp.cap.mp.safi")]
-    )
+    result["families"].append(FAMILIES[_show(capability, "bgp.cap.mp.afi"), _show(capability, "bgp.cap.mp.safi")])
 
 
 def _as4(capability: Element, result: Expect) -> None:
@@ -293,9 +289,7 @@ MESSAGES: dict[str, Callable[[Element], Expect]] = {
 def dump(recording: Expect) -> str:
     """The recording as it stands in its file: one line for each key, and for each message."""
     expect = recording["expect"]
-    head = [
-        f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in recording.items() if key != "expect"
-    ]
+    head = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in recording.items() if key != "expect"]
     messages = ",\n".join(f"      {json.dumps(message)}" for message in expect["messages"])
     opening = json.dumps(expect["open"])
     head.append(f'  "expect": {{\n    "open": {opening},\n    "messages": [\n{messages}\n    ]\n  }}')

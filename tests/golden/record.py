@@ -50,8 +50,7 @@ CASES = (
     ),
     Case(
         "ebgp",
-        "in another AS, with a hold time of 9 s, so that several KEEPALIVEs are among the bytes, ended by"
-        " SIGTERM",
+        "in another AS, with a hold time of 9 s, so that several KEEPALIVEs are among the bytes, ended by SIGTERM",
         65010,
         hold_time=9,
         capabilities=PLAIN,
@@ -108,9 +107,7 @@ def check(expect: golden_tshark.Expect, case: Case) -> None:
         if {prefix for prefix, _ in read} != prefixes:
             raise ValueError(f"{case.name}: {key}: {read} instead of {sorted(prefixes)}")
         if any((path_id is not None) != case.feeders for _, path_id in read):
-            raise ValueError(
-                f"{case.name}: {key}: path identifiers without ADD-PATH, or none with it: {read}"
-            )
+            raise ValueError(f"{case.name}: {key}: path identifiers without ADD-PATH, or none with it: {read}")
 
 
 def make(kind: type[Daemon], case: Case) -> None:
