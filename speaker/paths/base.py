@@ -1,0 +1,67 @@
+"""What is a path mode? The interface that addpath.py, lanes.py and spread.py share.
+
+A mode looks at one family of one router. It reads the table, is told what changed, and answers with placements.
+It knows nothing of sockets, messages or time.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from typing import ClassVar, NamedTuple
+
+from speaker.rib.decide import Path
+from speaker.rib.source import Source
+from speaker.rib.table import Change, Table
+
+
+class ModeName(StrEnum):
+    """The modes, as settings, logs and the CLI call them."""
+
+    ADDPATH = "addpath"
+    LANES = "lanes"
+    SPREAD = "spread"
+
+
+class NotPlaced(StrEnum):
+    """Why a path is not sent to a router. The value is what the CLI prints."""
+
+    NOT_EQUAL_COST = "not-equal-cost"  # a better path exists, and the router could not use both
+    LANES_FULL = "lanes-full"  # every lane that is up carries another path of this prefix
+    MAX_PATHS = "max-paths"  # max_paths others are sent
+    ONE_PATH = "one-path"  # spread: this prefix goes to another node
+    SAME_NEXT_HOP = "same-next-hop"  # a path with this next hop is sent already
+    SESSION_DOWN = "session-down"
+
+
+class Placement(NamedTuple):
+    """On `lane` (from 0), under `path_id` (4 octets or none), these prefixes have `path`, or nothing if None."""
+
+    lane: int
+    path_id: bytes
+    prefixes: Sequence[bytes]
+    path: Path | None
+
+
+class PathMode(ABC):
+    """One way to bring paths to a router."""
+
+    name: ClassVar[ModeName]
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+
+    @abstractmethod
+    def apply(self, changes: Sequence[Change]) -> Iterator[Placement]:
+        """What follows from these changes of the table, for the lanes that are up."""
+
+    @abstractmethod
+    def lane_up(self, lane: int) -> Iterator[Placement]:
+        """A lane's session is there and empty: all that it should carry, and what moves on others for it."""
+
+    @abstractmethod
+    def lane_down(self, lane: int) -> Iterator[Placement]:
+        """A lane's session is gone: what moves to others."""
+
+    @abstractmethod
+    def where(self, prefix: bytes) -> dict[Source, int | NotPlaced]:
+        """For each path of a prefix: the lane that carries it, or why none does."""

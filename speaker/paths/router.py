@@ -1,0 +1,182 @@
+"""What is each session of one router sent? Holds its path modes and Adj-RIB-Outs together.
+
+A router has one session a lane, most often one. Per family it has one mode, chosen anew whenever a session comes up
+(choose.py): if another fits then, the sessions that are up move over without a withdrawal of what stays.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from speaker.bgp.attributes import Encoded
+from speaker.bgp.iana import Family
+from speaker.bgp.opening import Negotiated
+from speaker.bgp.update import AdjRibOut
+from speaker.paths.base import ModeName, NotPlaced, PathMode, Placement
+from speaker.paths.choose import Choice, build, choose
+from speaker.rib.reflection import Exporter, Stance, Withheld
+from speaker.rib.source import Source
+from speaker.rib.table import Change, Table
+
+#: The identifier of a path that a mode sends without one, on a session that must have one (RFC 7911 3). Lanes and
+#: spread have one path a prefix, so it never changes.
+ONLY_PATH = bytes((0, 0, 0, 1))
+
+
+@dataclass(slots=True)
+class _Lane:
+    """One session that is up."""
+
+    negotiated: Negotiated
+    outs: dict[Family, AdjRibOut]
+    exporters: dict[Family, Exporter]
+    end_of_rib: bool = False
+
+
+@dataclass(slots=True)
+class _FamilyPaths:
+    """One family of the router while it has a session."""
+
+    choice: Choice
+    mode: PathMode
+    withheld: dict[tuple[Source, bytes], Withheld] = field(default_factory=dict)
+
+
+class RouterPaths:
+    """The paths of one router.
+
+    lanes       how many sessions are configured
+    configured  the mode asked for, None for `auto`
+    max_paths   paths of a prefix at most, None for all
+    """
+
+    def __init__(
+        self, tables: Mapping[Family, Table], lanes: int, configured: ModeName | None, max_paths: int | None
+    ) -> None:
+        self._tables = tables
+        self._count = lanes
+        self._configured = configured
+        self._max_paths = max_paths
+        self._lanes: dict[int, _Lane] = {}
+        self._families: dict[Family, _FamilyPaths] = {}
+
+    # --- sessions ---
+
+    def session_up(self, lane: int, negotiated: Negotiated, stance: Stance) -> dict[Family, Choice]:
+        """A session is established: fills it, and says which modes are in force now."""
+        self._lanes[lane] = _Lane(
+            negotiated,
+            {family: AdjRibOut(family, negotiated.max_size) for family in negotiated.families},
+            {family: Exporter(stance, family) for family in negotiated.families},
+        )
+        for family in negotiated.families:
+            choice = choose(family, self._offers(family), self._count, self._configured)
+            held = self._families.get(family)
+            if held is not None and held.choice.mode is choice.mode:
+                held.choice = choice
+                self._place(family, held.mode.lane_up(lane))
+            else:
+                self._start_mode(family, choice)
+        return {family: held.choice for family, held in self._families.items()}
+
+    def session_down(self, lane: int) -> None:
+        """A session is gone; what it carried moves where it fits."""
+        gone = self._lanes.pop(lane, None)
+        if gone is None:
+            return
+        for family in gone.outs:
+            self._place(family, self._families[family].mode.lane_down(lane))
+
+    def refresh(self, lane: int, family: Family) -> None:
+        """The router asks for all of this family again (RFC 2918, RFC 7313)."""
+        held = self._lanes[lane]
+        if family in held.outs:
+            held.outs[family].refresh(enhanced=held.negotiated.enhanced_refresh)
+
+    def end_of_rib(self) -> None:
+        """The table is whole: every session that was not told yet is, after its routes (RFC 4724 2)."""
+        for held in self._lanes.values():
+            if not held.end_of_rib:
+                held.end_of_rib = True
+                for out in held.outs.values():
+                    out.end_of_rib()
+
+    # --- routes ---
+
+    def apply(self, changes: Mapping[Family, Sequence[Change]]) -> None:
+        """The tables have changed."""
+        for family, held in self._families.items():
+            if changes.get(family):
+                self._place(family, held.mode.apply(changes[family]))
+
+    def take(self, lane: int, budget: int) -> bytes:
+        """The next octets for a session, see AdjRibOut.take."""
+        held = self._lanes.get(lane)
+        if held is None:
+            return b""
+        return b"".join(out.take(budget) for out in held.outs.values() if not out.idle)
+
+    def idle(self, lane: int) -> bool:
+        """True when nothing is to be sent on a session."""
+        held = self._lanes.get(lane)
+        return held is None or all(out.idle for out in held.outs.values())
+
+    # --- to look at ---
+
+    def choices(self) -> dict[Family, Choice]:
+        """The modes in force, for families with a session."""
+        return {f: h.choice for f, h in self._families.items() if self._offers(f)}
+
+    def outs(self, lane: int) -> Mapping[Family, AdjRibOut]:
+        """What a session was sent and is to be sent; empty while it is down."""
+        held = self._lanes.get(lane)
+        return {} if held is None else held.outs
+
+    def end_of_rib_sent(self, lane: int) -> bool:
+        """Whether End-of-RIB is sent, or last in line, on a session."""
+        held = self._lanes.get(lane)
+        return held is not None and held.end_of_rib
+
+    def where(self, family: Family, prefix: bytes) -> dict[Source, int | NotPlaced | Withheld]:
+        """For each path of a prefix the lane that carries it, or why none does."""
+        held = self._families.get(family)
+        if held is None or not self._offers(family):
+            return dict.fromkeys(self._tables[family].paths(prefix), NotPlaced.SESSION_DOWN)
+        placed = held.mode.where(prefix)
+        return {source: held.withheld.get((source, prefix), place) for source, place in placed.items()}
+
+    # --- inside ---
+
+    def _offers(self, family: Family) -> list[Negotiated]:
+        return [held.negotiated for held in self._lanes.values() if family in held.outs]
+
+    def _start_mode(self, family: Family, choice: Choice) -> None:
+        """Puts a mode to work on the lanes that are up, and withdraws what the one before sent and it does not."""
+        mode = build(choice.mode, self._tables[family], self._count, self._max_paths)
+        self._families[family] = _FamilyPaths(choice, mode)
+        lanes = [(lane, held.outs[family]) for lane, held in self._lanes.items() if family in held.outs]
+        for _, out in lanes:
+            out.withdraw_all()
+        for lane, _ in lanes:
+            self._place(family, mode.lane_up(lane))
+
+    def _place(self, family: Family, placements: Iterable[Placement]) -> None:
+        """Turns placements into wishes of the Adj-RIB-Outs."""
+        withheld = self._families[family].withheld
+        for lane, path_id, prefixes, path in placements:
+            held = self._lanes.get(lane)
+            if held is None or family not in held.outs:
+                continue
+            out = held.outs[family]
+            wire_id = (path_id or ONLY_PATH) if family in held.negotiated.add_path_send else b""
+            if path is None:
+                out.withdraw(wire_id, prefixes)
+                continue
+            encoded = held.exporters[family](*path)
+            if isinstance(encoded, Encoded):
+                out.announce(wire_id, prefixes, encoded)
+                if withheld:
+                    for prefix in prefixes:
+                        withheld.pop((path[0], prefix), None)
+            else:
+                out.withdraw(wire_id, prefixes)
+                withheld.update(((path[0], prefix), encoded) for prefix in prefixes)

@@ -1,0 +1,21 @@
+"""One plain session carries one path a prefix: each prefix goes to one node, the prefixes evenly to all.
+
+Without ADD-PATH a router keeps one path a session (measured: four sent, one next hop). So one service uses one node;
+it is the services that spread. That is one seat for each prefix (seats.py): a lost node moves its own prefixes and
+no others, one that returns takes what it must for an even load.
+"""
+
+from speaker.paths.base import ModeName, NotPlaced, PathMode
+from speaker.paths.lanes import Lanes
+from speaker.paths.seats import Seats
+from speaker.rib.table import Table
+
+
+class Spread(Lanes):
+    """Lanes with a single one."""
+
+    name = ModeName.SPREAD
+
+    def __init__(self, table: Table) -> None:
+        PathMode.__init__(self, table)
+        self._seats = Seats(table, 1, NotPlaced.ONE_PATH)

@@ -1,0 +1,156 @@
+"""What becomes of the nodes' routes? Node events in, octets for the routers out: the whole way of the data, no I/O.
+
+    node events -> guard -> tables -> path modes -> Adj-RIB-Out -> octets
+
+`app.py` brings the events of the node sessions, asks `flush` once for all changes of a loop turn, and writes what
+`RouterPaths.take` gives while a router reads.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from speaker.bgp import nlri
+from speaker.bgp.attributes import Attributes
+from speaker.bgp.events import Announced, Withdrawn
+from speaker.bgp.iana import Family
+from speaker.paths.base import ModeName
+from speaker.paths.router import RouterPaths
+from speaker.rib.guard import Guard, Reason
+from speaker.rib.source import Source
+from speaker.rib.table import Refused, Table
+
+#: Attribute sets remembered for one node session, as in bgp/routes.py.
+_REMEMBERED = 1024
+
+
+class Refusal(NamedTuple):
+    """Paths that the guard kept out just now: the reason, how many, and one of them as text."""
+
+    source: Source
+    reason: Reason
+    paths: int
+    example: str
+
+
+class Reflector:
+    """The tables, the guard and the routers."""
+
+    def __init__(self, guard: Guard) -> None:
+        self.tables = {family: Table(family) for family in Family}
+        self.routers: dict[str, RouterPaths] = {}
+        self._guard = guard
+        self._imported: dict[Source, dict[Attributes, Attributes | Reason]] = {}
+        self._router_ids: dict[Source, bytes] = {}
+
+    # --- routers ---
+
+    def add_router(self, name: str, lanes: int, mode: ModeName | None, max_paths: int | None) -> RouterPaths:
+        """A router is configured."""
+        router = self.routers[name] = RouterPaths(self.tables, lanes, mode, max_paths)
+        return router
+
+    def remove_router(self, name: str) -> None:
+        """A router is not configured any more."""
+        del self.routers[name]
+
+    # --- nodes ---
+
+    def node_up(self, source: Source, router_id: bytes) -> None:
+        """A node's session is established; `router_id` is its BGP identifier, 4 octets."""
+        self._router_ids[source] = router_id
+        self._imported[source] = {}
+
+    def announced(self, source: Source, event: Announced) -> list[Refusal]:
+        """A node has announced routes; says what of them was refused."""
+        table = self.tables[event.family]
+        verdict = self._import(source, event.attributes)
+        inside, outside = self._guard.admit(event.family, event.prefixes)
+        refusals = []
+        if outside:
+            table.refuse(source, outside, Refused(event.attributes, Reason.PREFIX))
+            refusals.append(_refusal(source, Reason.PREFIX, outside, event.family))
+        if inside and isinstance(verdict, Reason):
+            table.refuse(source, inside, Refused(event.attributes, verdict))
+            refusals.append(_refusal(source, verdict, inside, event.family))
+        elif inside and not isinstance(verdict, Reason):
+            table.announce(source, inside, verdict)
+        return refusals
+
+    def withdrawn(self, source: Source, event: Withdrawn) -> None:
+        """A node has withdrawn routes."""
+        inside, outside = self._guard.admit(event.family, event.prefixes)
+        self.tables[event.family].withdraw(source, inside + outside)
+
+    def node_down(self, source: Source) -> None:
+        """A node's session is gone, and with it its routes."""
+        self._router_ids.pop(source, None)
+        self._imported.pop(source, None)
+        for table in self.tables.values():
+            table.drop(source)
+
+    def path_count(self, source: Source) -> int:
+        """What a node has announced, accepted or not, of all families: what max_prefixes limits."""
+        return sum(table.count(source) for table in self.tables.values())
+
+    # --- policy ---
+
+    def set_guard(self, guard: Guard) -> list[Refusal]:
+        """Another policy is in force: everything that the nodes have said is judged again."""
+        self._guard = guard
+        refusals: list[Refusal] = []
+        for source, known in self._imported.items():
+            known.clear()
+            for family, table in self.tables.items():
+                for attributes, prefixes in _everything(table, source):
+                    refusals += self.announced(source, Announced(family, attributes, prefixes))
+        return refusals
+
+    def _import(self, source: Source, attributes: Attributes) -> Attributes | Reason:
+        """The attributes as the table keeps them, or why paths with them are refused."""
+        known = self._imported[source]
+        found = known.get(attributes)
+        if found is None:
+            reason = self._guard.judge(source, attributes)
+            if reason is not None:
+                found = reason
+            elif source.ibgp and attributes.originator_id is None:
+                # RFC 4456 8: the identifier of the speaker that a reflector has the route from.
+                found = attributes.but(originator_id=self._router_ids[source])
+            else:
+                found = attributes
+            if len(known) >= _REMEMBERED:
+                known.clear()
+            known[attributes] = found
+            if isinstance(found, Attributes):
+                known[found] = found
+        return found
+
+    # --- out ---
+
+    def flush(self) -> bool:
+        """Brings what has changed in the tables to the routers' Adj-RIB-Outs; says whether anything had."""
+        changes = {family: table.take_changes() for family, table in self.tables.items()}
+        if not any(changes.values()):
+            return False
+        for router in self.routers.values():
+            router.apply(changes)
+        return True
+
+    def end_of_rib(self) -> None:
+        """The tables are whole: say so to every router that was not told."""
+        self.flush()
+        for router in self.routers.values():
+            router.end_of_rib()
+
+
+def _everything(table: Table, source: Source) -> Iterator[tuple[Attributes, list[bytes]]]:
+    by_set: dict[Attributes, list[bytes]] = {}
+    for prefix, attributes in table.adj_rib_in(source).items():
+        by_set.setdefault(attributes, []).append(prefix)
+    for prefix, refused in table.refused(source).items():
+        by_set.setdefault(refused.attributes, []).append(prefix)
+    return iter(by_set.items())
+
+
+def _refusal(source: Source, reason: Reason, prefixes: list[bytes], family: Family) -> Refusal:
+    return Refusal(source, reason, len(prefixes), nlri.text(prefixes[0], family))

@@ -1,0 +1,123 @@
+"""What does a router get to see of a node's path?
+
+Between peers of our own AS this is route reflection (RFC 4456): ORIGINATOR_ID and CLUSTER_LIST are added, NEXT_HOP is
+left. With another AS on either side Onepeer has a route server's manners: AS_PATH as RFC 4271 5.1.2 asks, NEXT_HOP kept
+as a third party's (RFC 4271 5.1.3), because the packets must go to the node and never to Onepeer.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from speaker.bgp import codec
+from speaker.bgp.attributes import Attributes, Encoded, Segment
+from speaker.bgp.iana import Family, SegmentType
+from speaker.rib.source import Source
+
+#: The same for every node: MetalLB native sends 0 and its FRR modes 100, which would leave one path of both kinds.
+LOCAL_PREF = 100
+
+NO_EXPORT = bytes.fromhex("ffffff01")
+NO_ADVERTISE = bytes.fromhex("ffffff02")
+NO_EXPORT_SUBCONFED = bytes.fromhex("ffffff03")
+
+_SEGMENT_MAX = 255
+
+#: Octets of an UPDATE beside its attributes, with one IPv6 host route, both next hops and a path identifier.
+_OVERHEAD = 96
+
+
+class Withheld(StrEnum):
+    """Why a path is kept from a router. The value is what the CLI prints."""
+
+    NO_ADVERTISE = "community-no-advertise"  # RFC 1997
+    NO_EXPORT = "community-no-export"  # RFC 1997, the router is in another AS
+    TOO_LARGE = "attributes-too-large"  # for the longest message the router takes (RFC 8654 4)
+
+
+@dataclass(frozen=True, slots=True)
+class Stance:
+    """How we stand to one router.
+
+    asn, cluster_id     ours; the latter 4 octets
+    ibgp                the router is in our AS
+    as4                 it takes four-octet AS numbers (RFC 6793)
+    max_size            octets in the longest message it takes
+    strip               communities it must not see, as on the wire: 4 octets, or 12 for large ones
+    """
+
+    asn: int
+    cluster_id: bytes
+    ibgp: bool
+    as4: bool
+    max_size: int
+    strip: frozenset[bytes] = frozenset()
+
+
+def export(source: Source, attributes: Attributes, stance: Stance) -> Attributes | Withheld:
+    """The attributes as the router should see them, or why it must not."""
+    a = attributes
+    if NO_ADVERTISE in a.communities:
+        return Withheld.NO_ADVERTISE
+    if not stance.ibgp and (NO_EXPORT in a.communities or NO_EXPORT_SUBCONFED in a.communities):
+        return Withheld.NO_EXPORT
+    a = a.but(
+        communities=tuple(c for c in a.communities if c not in stance.strip),
+        large_communities=tuple(c for c in a.large_communities if c not in stance.strip),
+    )
+    if stance.ibgp:
+        reflected = source.ibgp
+        return a.but(
+            local_pref=LOCAL_PREF,
+            cluster_list=(stance.cluster_id, *a.cluster_list) if reflected else (),
+        )
+    return a.but(
+        as_path=_prepend(stance.asn, a.as_path),
+        local_pref=None,
+        originator_id=None,
+        cluster_list=(),
+        # RFC 4271 5.1.4: a MED heard from one neighboring AS is not passed on to another.
+        med=a.med if source.ibgp else None,
+    )
+
+
+def _prepend(asn: int, path: tuple[Segment, ...]) -> tuple[Segment, ...]:
+    if path and path[0].kind == SegmentType.AS_SEQUENCE and len(path[0].asns) < _SEGMENT_MAX:
+        return (Segment(SegmentType.AS_SEQUENCE, (asn, *path[0].asns)), *path[1:])
+    return (Segment(SegmentType.AS_SEQUENCE, (asn,)), *path)
+
+
+class Exporter:
+    """Encodes each attribute set once for one router session and one family.
+
+    Sets that look alike to the router come out as the same object, so that a path is not sent twice.
+    """
+
+    #: Sets remembered. A node has a handful; past it all are encoded anew.
+    REMEMBERED = 1 << 16
+
+    def __init__(self, stance: Stance, family: Family) -> None:
+        self._stance = stance
+        self._family = family
+        self._by_set: dict[Attributes, Encoded | Withheld] = {}
+        self._by_value: dict[tuple[bytes, bytes], Encoded] = {}
+
+    def __call__(self, source: Source, attributes: Attributes) -> Encoded | Withheld:
+        """What to send, or why the path must not be sent."""
+        try:
+            return self._by_set[attributes]
+        except KeyError:
+            pass
+        if len(self._by_set) >= self.REMEMBERED:
+            self._by_set.clear()
+            self._by_value.clear()
+        encoded = self._by_set[attributes] = self._encode(source, attributes)
+        return encoded
+
+    def _encode(self, source: Source, attributes: Attributes) -> Encoded | Withheld:
+        seen = export(source, attributes, self._stance)
+        if isinstance(seen, Withheld):
+            return seen
+        field = codec.encode_attributes(seen, as4=self._stance.as4, next_hop=self._family is Family.IPV4)
+        if len(field) + _OVERHEAD > self._stance.max_size:
+            return Withheld.TOO_LARGE
+        return self._by_value.setdefault((field, seen.next_hop), Encoded(field, seen.next_hop))
