@@ -1,0 +1,138 @@
+"""Onepeer itself, as its users run it: `onepeer run -c FILE`, asked through its own commands."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.lab.netns import Host, Process
+from tests.lab.wait import wait_until
+
+READY = 20.0
+"""Seconds until its control socket answers; under a second on a quiet machine."""
+
+COMMAND = str(Path(sys.executable).parent / "onepeer")
+
+
+class Onepeer:
+    """One `onepeer run` on one host."""
+
+    def __init__(self, host: Host, settings: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]]) -> None:
+        """`settings`: the settings file as a tree; the places of its socket and roster are filled in here."""
+        self.host = host
+        self.nodes = [dict(node) for node in nodes]
+        self.folder = host.folder
+        self.socket = self.folder / "control.sock"
+        self.file = self.folder / "onepeer.yaml"
+        self.settings = {
+            "nodes": {},
+            "control": {"socket": str(self.socket)},
+            "http": None,
+            "log": {"format": "json"},
+            **settings,
+        }
+        self.settings["nodes"] = {"file": "nodes.yaml", **self.settings["nodes"]}
+        self.process: Process | None = None
+        self._runs = 0
+
+    def write_settings(self) -> None:
+        """Write the settings file as `self.settings` now is."""
+        self.file.write_text(yaml.safe_dump(self.settings, sort_keys=False))
+
+    def write_nodes(self) -> None:
+        """Write the roster as `self.nodes` now is, in one move, as a deployment tool does."""
+        fresh = self.folder / "nodes.yaml.new"
+        fresh.write_text(yaml.safe_dump({"nodes": self.nodes}, sort_keys=False))
+        fresh.rename(self.folder / "nodes.yaml")
+
+    def launch(self) -> Process:
+        """Start it without waiting."""
+        self.write_settings()
+        self.write_nodes()
+        self._runs += 1
+        log = f"onepeer-{self._runs}.log"
+        self.process = self.host.start(COMMAND, "run", "-c", str(self.file), log=log)
+        return self.process
+
+    def start(self) -> None:
+        """Start, and return once `onepeer status` is answered. Raises NotInTime with its log."""
+        self.launch()
+        wait_until(self.ready, READY, "onepeer answers", seen=self.output)
+
+    def ready(self) -> bool:
+        assert self.process is None or self.process.alive(), f"onepeer ended by itself:\n{self.output()}"
+        # connect(2) is enough, and cheaper than the CLI, which costs a start of Python each time
+        return self.socket.exists() and self._answers()
+
+    def _answers(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as one:
+            try:
+                one.connect(str(self.socket))
+            except OSError:
+                return False
+            return True
+
+    def reload(self) -> None:
+        """SIGHUP, after writing both files as they now are."""
+        self.write_settings()
+        self.write_nodes()
+        self._running().signal(signal.SIGHUP)
+
+    def stop(self, timeout: float = 10) -> int:
+        """SIGTERM; its exit status. Fine when it does not run."""
+        if self.process is None:
+            return 0
+        self.process.signal(signal.SIGTERM)
+        try:
+            status = self.process.wait(timeout)
+        except subprocess.TimeoutExpired as error:
+            self.process.kill()
+            late = f"onepeer did not end within {timeout:g} s of SIGTERM"
+            raise AssertionError(f"{late}:\n{self.output()}") from error
+        self.process = None
+        return status
+
+    def crash(self) -> None:
+        """SIGKILL."""
+        self._running().kill()
+        self.process = None
+
+    def output(self) -> str:
+        """Its log of the current run, or of the last one."""
+        path = self.folder / f"onepeer-{self._runs}.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def events(self, event: str | None = None) -> list[dict[str, Any]]:
+        """Its log of this run as objects; only those of one event when named."""
+        found = [json.loads(line) for line in self.output().splitlines() if line.startswith("{")]
+        return [one for one in found if event is None or one.get("event") == event]
+
+    def ask(self, *words: str) -> Any:
+        """What `onepeer WORDS -o json` prints, decoded."""
+        done = self.cli(*words, "-o", "json")
+        said = f"{done.stdout}{done.stderr}"
+        assert done.returncode in (0, 3), f"onepeer {words}: exit {done.returncode}\n{said}"
+        return json.loads(done.stdout)
+
+    def cli(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run one of its commands to the end, against this instance."""
+        env = {**os.environ, "ONEPEER_SOCKET": str(self.socket)}
+        command = [COMMAND, *words]
+        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, env=env)
+
+    def rss(self) -> int:
+        """Its resident memory in bytes."""
+        text = Path(f"/proc/{self._running().pid}/status").read_text()
+        line = next(line for line in text.splitlines() if line.startswith("VmRSS:"))
+        return int(line.split()[1]) * 1024
+
+    def _running(self) -> Process:
+        assert self.process is not None, "onepeer is not running"
+        return self.process
