@@ -51,6 +51,8 @@ def _cell(cell: Cell | None) -> str:
     if cell is None:
         return "not run"
     failed = f"failed ({len(cell.failures)})" if cell.failures else ""
+    if cell.not_reached and not failed:
+        failed = f"not reached ({cell.not_reached})"
     if cell.median is None:
         return failed or "not run"
     text = _number(cell.median)
@@ -80,7 +82,7 @@ def tables(results: Results, names: list[str]) -> str:
     """One table per suite, then what failed and why."""
     suites: dict[str, list[Line]] = {}
     for line, cells in results.cells.items():
-        if any(cell.samples or cell.failures for cell in cells.values()):
+        if any(cell.samples or cell.failures or cell.not_reached for cell in cells.values()):
             suites.setdefault(line.suite, []).append(line)
     out: list[str] = []
     for suite, lines in suites.items():

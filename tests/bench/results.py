@@ -24,10 +24,11 @@ class Line:
 
 @dataclass(slots=True)
 class Cell:
-    """One reflector's samples in one line, and the reasons of its failures."""
+    """One reflector's samples in one line, the reasons of its failures, and how often an earlier line failed."""
 
     samples: list[float] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    not_reached: int = 0
 
     @property
     def median(self) -> float | None:
@@ -48,14 +49,17 @@ class Results:
 
     @contextmanager
     def expecting(self, reflector: str, lines: list[Line]) -> Iterator["Recorder"]:
-        """A block that is to fill all these lines: when it fails, those still empty say why."""
+        """A block that is to fill all these lines: when it fails, the first still empty says why."""
         recorder = Recorder(self, reflector, lines)
         try:
             yield recorder
         except Failed as failure:
-            for position, line in enumerate(recorder.missing):
-                reason = str(failure) if position == 0 else "not reached after the failure above it"
-                self.cell(line, reflector).failures.append(reason)
+            if not recorder.missing:
+                raise
+            failed, *not_reached = recorder.missing
+            self.cell(failed, reflector).failures.append(str(failure))
+            for line in not_reached:
+                self.cell(line, reflector).not_reached += 1
 
 
 class Recorder:
