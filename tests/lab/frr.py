@@ -8,6 +8,7 @@ accepted, announcements by `network` behind a prefix list, `bgpd -p 0`.
 import json
 import os
 import shutil
+from collections.abc import Iterable
 from typing import Any
 
 from tests.lab.netns import CommandFailed, run
@@ -134,6 +135,13 @@ class FRR(Speaker):
     def configure(self, *lines: str) -> None:
         """Type these lines in configuration mode."""
         self.vtysh("configure terminal", *lines)
+
+    def replace_peers(self, peers: Iterable[Peer]) -> None:
+        """Give it these neighbors instead, without a restart: what an administrator or MetalLB's reload does."""
+        self.peers = list(peers)
+        fresh = self.write("bgpd.conf", self.config())
+        self.configure(f"no router bgp {self.asn}")
+        run(["vtysh", "--vty_socket", str(self.folder), "-d", "bgpd", "-f", fresh])
 
     def neighbor(self, peer: str) -> dict[str, Any]:
         """All that `show bgp neighbors` says of one neighbor."""
