@@ -1,0 +1,175 @@
+"""Would these settings run, and what would they do? All mistakes with their lines, or a summary."""
+
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from speaker.cli import neighbor
+from speaker.cli.page import BLANK, Block, Page, Text, Tone, grid, line
+from speaker.cli.words import count
+from speaker.cluster.base import Roster
+from speaker.cluster.file import read_roster
+from speaker.config import Router, Settings, SettingsError, load
+
+
+class ProblemView(BaseModel):
+    """One mistake."""
+
+    file: str
+    line: int | None
+    key: str
+    what: str
+    why: str
+    way_out: str
+    text: str  # all of it in one line
+
+
+class RouterPlan(BaseModel):
+    """One router, and what is to be typed into it."""
+
+    name: str
+    address: str
+    port: int
+    asn: int
+    connect: str
+    local_address: str
+    frr: list[str]
+    edgeos: list[str]
+
+
+class NodePlan(BaseModel):
+    """One node of the roster."""
+
+    name: str
+    addresses: list[str]
+    asn: int
+    password: bool
+
+
+class Plan(BaseModel):
+    """What would run."""
+
+    asn: int
+    router_id: str
+    cluster_id: str
+    listen: list[str]
+    routers: list[RouterPlan]
+    nodes: list[NodePlan]
+    nodes_file: str
+    guard: list[str]
+    control: str
+    http: str | None
+    remarks: list[str]
+
+
+class CheckView(BaseModel):
+    """`onepeer check`."""
+
+    good: bool
+    file: str
+    problems: list[ProblemView]
+    plan: Plan | None
+
+
+def check(path: Path) -> CheckView:
+    """Read the settings and the roster they name, as `onepeer run` would."""
+    try:
+        settings = load(path)
+        roster, _ = read_roster(settings)
+    except SettingsError as error:
+        problems = [
+            ProblemView(
+                file=problem.file,
+                line=problem.line,
+                key=problem.key,
+                what=problem.what,
+                why=problem.why,
+                way_out=problem.way_out,
+                text=str(problem),
+            )
+            for problem in error.problems
+        ]
+        return CheckView(good=False, file=str(path), problems=problems, plan=None)
+    return CheckView(good=True, file=str(path), problems=[], plan=_plan(settings, roster))
+
+
+def _plan(settings: Settings, roster: Roster) -> Plan:
+    return Plan(
+        asn=settings.asn,
+        router_id=str(settings.router_id),
+        cluster_id=str(settings.cluster_id),
+        listen=[at(address, settings.listen.port) for address in settings.listen.addresses],
+        routers=[_router(settings, router) for router in settings.routers],
+        nodes=[
+            NodePlan(
+                name=node.name,
+                addresses=[str(address) for address in node.addresses],
+                asn=node.asn,
+                password=node.password is not None,
+            )
+            for node in roster.nodes
+        ],
+        nodes_file=str(settings.nodes.file),
+        guard=[str(prefix) for prefix in settings.guard.prefixes],
+        control=str(settings.control.socket),
+        http=at(settings.http.address, settings.http.port) if settings.http else None,
+        remarks=[roster.remark] if roster.remark else [],
+    )
+
+
+def _router(settings: Settings, router: Router) -> RouterPlan:
+    return RouterPlan(
+        name=router.name,
+        address=str(router.address),
+        port=router.port,
+        asn=router.asn,
+        connect=router.connect,
+        local_address=str(router.local_address),
+        frr=neighbor.frr(settings, router),
+        edgeos=neighbor.edgeos(settings, router),
+    )
+
+
+def at(address: object, port: int) -> str:
+    """`192.168.3.10:1790`, `[fd00::10]:1790`."""
+    return f"[{address}]:{port}" if ":" in str(address) else f"{address}:{port}"
+
+
+# ---- for people
+
+
+def check_page(view: CheckView) -> Page:
+    """The mistakes, one a line; or what would run, router by router."""
+    if view.plan is None:
+        said = [line(Text(problem.text, Tone.BAD)) for problem in view.problems]
+        return [*said, line(f"{view.file}: {count(len(view.problems), 'mistake')}; nothing would run")]
+    plan = view.plan
+    blocks: list[Block] = [line(Text("OK", Tone.GOOD), f"  {view.file} is good. What would run:")]
+    blocks += [line(Text(f"warning: {remark}", Tone.WARN)) for remark in plan.remarks]
+    ids = plan.router_id if plan.router_id == plan.cluster_id else f"{plan.router_id}, cluster ID {plan.cluster_id}"
+    blocks += [
+        line("is         ", f"AS {plan.asn}, router ID {ids}"),
+        line("listens on ", ", ".join(plan.listen)),
+        line("lets in    ", f"{', '.join(plan.guard)} from {count(len(plan.nodes), 'node')} of {plan.nodes_file}"),
+        line("answers on ", plan.control, f" and http://{plan.http}" if plan.http else ""),
+    ]
+    if plan.nodes:
+        rows = [
+            (node.name, ", ".join(node.addresses), node.asn, "MD5" if node.password else None) for node in plan.nodes
+        ]
+        blocks += [BLANK, grid(("NODE", "ADDRESSES", "AS", "PASSWORD"), rows)]
+    for router in plan.routers:
+        blocks += [BLANK, line(Text(_about(router), Tone.HEAD))]
+        blocks += [line("  FRR:"), *(line(f"    {words}") for words in router.frr)]
+        blocks += [line("  EdgeOS:"), *(line(f"    {words}") for words in router.edgeos)]
+    return blocks
+
+
+def _about(router: RouterPlan) -> str:
+    name = router.address if router.name == router.address else f"{router.name} ({router.address})"
+    ways = {
+        "both": f"dialled on port {router.port}, and may dial",
+        "active": f"dialled on port {router.port}",
+        "passive": "dials us",
+    }
+    return f"router {name}, AS {router.asn}, {ways[router.connect]}; type into it, once:"
