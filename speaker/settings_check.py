@@ -119,14 +119,15 @@ def _section(model: type[BaseModel], loc: Loc) -> type[BaseModel] | None:
     found: type[BaseModel] | None = model
     for step in loc:
         if isinstance(step, str) and found is not None:
-            found = _model_in(found.model_fields[step].annotation)
+            found = model_in(found.model_fields[step].annotation)
     return found
 
 
-def _model_in(annotation: Any) -> type[BaseModel] | None:
+def model_in(annotation: Any) -> type[BaseModel] | None:
+    """The section that values of this type are, or are a list of."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next((found for part in get_args(annotation) if (found := _model_in(part))), None)
+    return next((found for part in get_args(annotation) if (found := model_in(part))), None)
 
 
 # ---- values that clash
@@ -154,9 +155,7 @@ def twice(places: Mapping[Loc, object], why: str, way_out: str) -> Iterator[Find
     first: dict[object, Loc] = {}
     for loc, value in places.items():
         if value in first:
-            yield Finding(
-                loc, f"{value} is given twice", f"{dotted(first[value])} has it too; {why}", way_out
-            )
+            yield Finding(loc, f"{value} is given twice", f"{dotted(first[value])} has it too; {why}", way_out)
         else:
             first[value] = loc
 
@@ -167,9 +166,7 @@ def exposed(hosts: Mapping[Loc, Address], prefixes: Mapping[Loc, Prefix], whose:
         inside = [(at, host) for at, host in hosts.items() if host in prefix]
         for at, host in inside[:1]:
             why = f"{dotted(at)}, {host}, lies in it: a node could announce {whose} address"
-            yield Finding(
-                loc, f"{prefix} is too wide", why, "name only what services get their addresses from"
-            )
+            yield Finding(loc, f"{prefix} is too wide", why, "name only what services get their addresses from")
 
 
 def no_router_id() -> Finding:
@@ -234,9 +231,7 @@ def _families(
         at = (*loc[:2], "local_address")
         if at in local and local[at].version != address.version:
             why = f"the router's address is IPv{address.version}"
-            yield Finding(
-                at, f"{local[at]} is of the wrong family", why, f"write an IPv{address.version} address"
-            )
+            yield Finding(at, f"{local[at]} is of the wrong family", why, f"write an IPv{address.version} address")
         elif not list(find(data, at)) and all_known and address.version not in families:
             yield no_local_address(int(loc[1]), address)
 
@@ -246,9 +241,7 @@ def _all_right(data: object, listen: Mapping[Loc, Address]) -> bool:
     return len(listen) == len(list(find(data, ("listen", "addresses", EACH))))
 
 
-def _router_id(
-    data: object, listen: Mapping[Loc, Address], routers: Mapping[Loc, Address]
-) -> Iterator[Finding]:
+def _router_id(data: object, listen: Mapping[Loc, Address], routers: Mapping[Loc, Address]) -> Iterator[Finding]:
     if list(find(data, ("router_id",))):
         for loc, identifier in read(data, values.identifier, "router_id").items():
             at = next((at for at, address in routers.items() if address == identifier), None)

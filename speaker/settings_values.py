@@ -165,14 +165,10 @@ def as_number(value: object) -> int:
     way_out = "write a number like 64512"
     if isinstance(value, str) and re.fullmatch(r"[0-9]{1,5}\.[0-9]{1,5}", value):
         high, low = (int(part) for part in value.split("."))
-        raise refuse(
-            f"{value} is in asdot form", "it is read as a plain number", f"write {high * 65536 + low}"
-        )
+        raise refuse(f"{value} is in asdot form", "it is read as a plain number", f"write {high * 65536 + low}")
     number = whole_number(value, way_out)
     if number in _AS_MEANINGS:
-        raise refuse(
-            f"{number} is not to be used", _AS_MEANINGS[number], "write your own AS number, like 64512"
-        )
+        raise refuse(f"{number} is not to be used", _AS_MEANINGS[number], "write your own AS number, like 64512")
     if not 0 < number < 2**32:
         raise refuse(f"{number} is out of range", "an AS number is 1..4294967294 (RFC 6793)", way_out)
     return number
