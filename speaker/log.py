@@ -10,9 +10,8 @@ One event is one line on stderr: a JSON object, or text for people. Times are UT
 import json
 import logging
 import sys
-from collections.abc import Callable
 from enum import StrEnum
-from typing import Any, Final, Literal, Self, TextIO
+from typing import Final, Literal, Self, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -145,7 +144,7 @@ class LogEvent(StrEnum):
     )  # fmt: skip
     LIBRARY_SAID = (
         "library_said", "warning", "logger text",
-        "A warning or error from a library or from Python itself.",
+        "A warning or an error from a library or from Python itself.",
     )  # fmt: skip
 
 
@@ -232,13 +231,8 @@ class _Bridge(logging.Handler):
     """What libraries say through `logging` (aiohttp, asyncio's forgotten tasks), in our own form."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        say = _say(record.levelno)
-        say(LogEvent.LIBRARY_SAID, logger=record.name, text=record.getMessage(), exc_info=record.exc_info)
-
-
-def _say(level: int) -> Callable[..., Any]:
-    log = structlog.get_logger()
-    return log.error if level >= logging.ERROR else log.warning  # type: ignore[no-any-return]
+        log, text = structlog.get_logger(), record.getMessage()
+        log.warning(LogEvent.LIBRARY_SAID, logger=record.name, text=text, exc_info=record.exc_info)
 
 
 def _take_over_logging() -> None:

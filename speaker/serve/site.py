@@ -21,8 +21,8 @@ from speaker.serve.version import VERSION
 
 log = structlog.get_logger()
 
-CLOSING: Final = 1.0
-"""Seconds that open requests have left when Onepeer stops."""
+CLOSING: Final = 0.5
+"""Seconds that open requests have left when Onepeer stops, and again after they are cancelled."""
 
 Refuse = Callable[[int, str], web.StreamResponse]
 """Makes the answer of an error: its HTTP status and a text for people."""
