@@ -99,6 +99,12 @@ class Onepeer:
         self.process = None
         return status
 
+    def kill(self) -> None:
+        """Make sure that it does not run."""
+        if self.process is not None:
+            self.process.kill()
+            self.process = None
+
     def crash(self) -> None:
         """SIGKILL."""
         self._running().kill()
