@@ -1,0 +1,1 @@
+"""Sockets: what BGP asks of TCP. Knows sessions (bgp/), not routes."""

@@ -45,6 +45,9 @@ class AddPath(PathMode):
         if carried and self._up:
             yield from self._whole(min(self._up))
 
+    def resend(self, lane: int) -> Iterator[Placement]:
+        return self._whole(lane) if lane == min(self._up, default=None) else iter(())
+
     def where(self, prefix: bytes) -> dict[Source, int | NotPlaced]:
         return dict.fromkeys(self.table.paths(prefix), min(self._up, default=NotPlaced.SESSION_DOWN))
 
@@ -76,6 +79,9 @@ class LimitedAddPath(PathMode):
     def lane_down(self, lane: int) -> Iterator[Placement]:
         self._seats.close_all()
         return iter(())
+
+    def resend(self, lane: int) -> Iterator[Placement]:
+        return self.lane_up(lane)
 
     def where(self, prefix: bytes) -> dict[Source, int | NotPlaced]:
         return {s: p if isinstance(p, NotPlaced) else 0 for s, p in self._seats.where(prefix).items()}

@@ -63,5 +63,9 @@ class PathMode(ABC):
         """A lane's session is gone: what moves to others."""
 
     @abstractmethod
+    def resend(self, lane: int) -> Iterator[Placement]:
+        """All that a lane carries, again."""
+
+    @abstractmethod
     def where(self, prefix: bytes) -> dict[Source, int | NotPlaced]:
         """For each path of a prefix: the lane that carries it, or why none does."""

@@ -31,6 +31,9 @@ class Lanes(PathMode):
     def lane_down(self, lane: int) -> Iterator[Placement]:
         return self._placements(self._seats.close(lane))
 
+    def resend(self, lane: int) -> Iterator[Placement]:
+        return self.lane_up(lane)
+
     def where(self, prefix: bytes) -> dict[Source, int | NotPlaced]:
         return self._seats.where(prefix)
 

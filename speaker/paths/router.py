@@ -86,6 +86,14 @@ class RouterPaths:
         for family in gone.outs:
             self._place(family, self._families[family].mode.lane_down(lane))
 
+    def set_stance(self, lane: int, stance: Stance) -> None:
+        """What the router sees of a path has changed: sends what looks different now."""
+        held = self._lanes.get(lane)
+        if held is not None:
+            for family in held.outs:
+                held.exporters[family] = Exporter(stance, family)
+                self._place(family, self._families[family].mode.resend(lane))
+
     def refresh(self, lane: int, family: Family) -> None:
         """The router asks for all of this family again (RFC 2918, RFC 7313)."""
         held = self._lanes[lane]

@@ -1,0 +1,370 @@
+"""How does Onepeer run? Builds everything, takes up changes, and ends it. The only file that knows all the others.
+
+Settings and roster come from files that may change at any time, and SIGHUP has them looked at again at once. A version
+with a mistake is refused, loudly, and the one before stays in force.
+"""
+
+import asyncio
+import gc
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import structlog
+
+from speaker import log as logging
+from speaker.cluster import Roster, RosterProblem
+from speaker.cluster.file import FileRoster
+from speaker.cluster.watch import FileWatch
+from speaker.config import Router, Settings, load
+from speaker.log import LogEvent
+from speaker.net.connection import Connection
+from speaker.net.listener import Listener
+from speaker.net.sockets import Address, SocketError, md5_drops
+from speaker.peers.neighbor import Local, endpoint
+from speaker.peers.node import NodeLimits
+from speaker.peers.peering import Peering
+from speaker.peers.router import RouterOffer
+from speaker.report import Report, RosterState
+from speaker.rib.guard import Guard
+from speaker.serve.control import serve_control
+from speaker.serve.counters import Counters
+from speaker.serve.http import serve_http
+from speaker.serve.site import ServeError
+from speaker.serve.version import VERSION
+from speaker.settings_file import SettingsError
+
+#: Seconds between two looks at whether the nodes are back after a start.
+SETTLE_LOOK = 0.1
+
+#: Seconds between two looks at the kernel's count of calls with a wrong TCP MD5 signature.
+MD5_LOOK = 2.0
+
+#: Seconds for the last NOTIFICATIONs to leave.
+FAREWELL = 0.2
+
+#: Allocations between two young collections. A table of a million paths is a million live objects that hold no cycle;
+#: Python's default of 700 spends a third of a cold start looking for one (docs/benchmarks.md).
+GC_THRESHOLD = 100_000
+
+
+async def run(path: Path) -> int:
+    """Runs until SIGTERM or SIGINT; the exit status.
+
+    Raises SettingsError where the settings cannot be used at the start.
+    """
+    speaker = Speaker(path, load(path))
+    return await speaker.run()
+
+
+class Speaker:
+    """One running Onepeer."""
+
+    def __init__(self, path: Path, settings: Settings) -> None:
+        self.path = path
+        self.settings = settings
+        self.settings_problem: str | None = None
+        self.roster = RosterState(f"file {settings.nodes.file}")
+        self.counters = Counters()
+        self.started = time.time()
+        self.peering = self._new_peering(settings)
+        self._log = structlog.get_logger()
+        self._loop = asyncio.get_running_loop()
+        self._listeners: dict[tuple[Address, int], Listener] = {}
+        self._report = Report(self)
+        self._stop = asyncio.Event()
+        self._hangup = asyncio.Event()
+        self._stop_reason = ""
+        self._group = asyncio.TaskGroup()
+        self._roster_task: asyncio.Task[None] | None = None
+        self._servers: dict[str, AsyncExitStack] = {}
+
+    # --- life ---
+
+    async def run(self) -> int:
+        """See run()."""
+        settings = self.settings
+        logging.configure(settings.log.level, settings.log.format)
+        self._log.info(
+            LogEvent.STARTED,
+            version=VERSION,
+            asn=settings.asn,
+            router_id=str(settings.router_id),
+            settings=str(self.path),
+        )
+        if not await self._begin(settings):
+            return 1
+        gc.freeze()
+        gc.set_threshold(GC_THRESHOLD, 20, 100)
+        async with self._background():
+            await self._stop.wait()
+            await self._end()
+        return 0
+
+    async def _begin(self, settings: Settings) -> bool:
+        """Opens what others reach us by; whether all of it could be had."""
+        try:
+            self._listen(settings)
+            await self._serve("control", settings)
+            await self._serve("http", settings)
+        except (SocketError, ServeError):
+            await self._close()
+            return False
+        self._set_routers(settings)
+        return True
+
+    @asynccontextmanager
+    async def _background(self) -> AsyncIterator[None]:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._asked_to_stop, number)
+        self._loop.add_signal_handler(signal.SIGHUP, self._hangup.set)
+        async with asyncio.TaskGroup() as self._group:
+            self._restart_roster(self.settings)
+            tasks = [self._group.create_task(w) for w in (self._follow_settings(), self._settle(), self._watch_md5())]
+            try:
+                yield
+            finally:
+                for task in (*tasks, self._roster_task):
+                    if task is not None:
+                        task.cancel()
+                await self._close()
+
+    def _asked_to_stop(self, number: signal.Signals) -> None:
+        self._stop_reason = signal.Signals(number).name
+        self._stop.set()
+
+    async def _end(self) -> None:
+        keep = self.peering.stop(gracefully=True)
+        self._log.info(LogEvent.STOPPING, reason=self._stop_reason, graceful=keep)
+        await asyncio.sleep(FAREWELL)
+        self._log.info(LogEvent.STOPPED, ran=round(time.time() - self.started, 1))
+
+    async def _close(self) -> None:
+        for listener in self._listeners.values():
+            listener.close()
+        for server in self._servers.values():
+            await server.aclose()
+
+    # --- what others reach us by ---
+
+    def _listen(self, settings: Settings) -> None:
+        """Listens on these addresses and no others. Raises SocketError, and then nothing has changed."""
+        wanted = {(address, settings.listen.port) for address in settings.listen.addresses}
+        opened: dict[tuple[Address, int], Listener] = {}
+        try:
+            for address, port in sorted(wanted - self._listeners.keys(), key=str):
+                opened[address, port] = Listener(address, port, self._take_call, self._listen_trouble)
+        except SocketError as error:
+            for listener in opened.values():
+                listener.close()
+            where = f"{address} port {port}"
+            self._log.error(LogEvent.LISTEN_FAILED, key="listen", address=where, why=error.why, way_out=error.way_out)
+            raise
+        for key in self._listeners.keys() - wanted:
+            self._listeners.pop(key).close()
+        self._listeners.update(opened)
+        for address, port in opened:
+            self._log.info(LogEvent.LISTENING, address=f"{address} port {port}")
+
+    def listening(self) -> list[str]:
+        """report.Running."""
+        return [endpoint((str(address), port)) or "" for address, port in self._listeners]
+
+    def _take_call(self, caller: Address, local: Address) -> Connection | None:
+        return self.peering.take_call(caller, local)
+
+    def _listen_trouble(self, what: str) -> None:
+        self._log.error(
+            LogEvent.LISTEN_FAILED, key="listen", address="", why=what, way_out="raise the limit of open files"
+        )
+
+    def _arm_listeners(self) -> None:
+        """Tells the kernel who must sign, and who must be near."""
+        passwords, hops = self.peering.passwords(), self.peering.ttl_security()
+        for listener in self._listeners.values():
+            try:
+                listener.set_passwords(passwords)
+                listener.set_ttl_security(hops)
+            except SocketError as error:
+                self._log.error(
+                    LogEvent.LISTEN_FAILED,
+                    key="password_file",
+                    address=str(listener.address),
+                    why=error.why,
+                    way_out=error.way_out,
+                )
+
+    async def _serve(self, key: str, settings: Settings) -> None:
+        """Opens one of the servers anew. Raises ServeError."""
+        if key in self._servers:
+            await self._servers.pop(key).aclose()
+        stack = AsyncExitStack()
+        if key == "control":
+            await stack.enter_async_context(serve_control(self._report, settings.control.socket))
+        elif settings.http is not None:
+            await stack.enter_async_context(serve_http(self._report, str(settings.http.address), settings.http.port))
+        self._servers[key] = stack
+
+    # --- settings ---
+
+    async def _follow_settings(self) -> None:
+        watch = FileWatch([self.path])
+        watch.follow([self.path, *self.settings.files])
+        while True:
+            changed = asyncio.ensure_future(anext(watch))
+            hangup = asyncio.ensure_future(self._hangup.wait())
+            await asyncio.wait({changed, hangup}, return_when=asyncio.FIRST_COMPLETED)
+            changed.cancel()
+            hangup.cancel()
+            if self._hangup.is_set():
+                self._hangup.clear()
+                self._restart_roster(self.settings)
+            watch.follow([self.path, *await self._reload()])
+
+    async def _reload(self) -> tuple[Path, ...]:
+        """Reads the settings again; the password files to watch beside them."""
+        try:
+            settings = load(self.path)
+        except SettingsError as error:
+            self._refuse_settings([str(problem) for problem in error.problems])
+            return (*error.files, *self.settings.files)
+        self.settings_problem = None
+        if settings != self.settings:
+            await self._apply(settings)
+        return settings.files
+
+    def _refuse_settings(self, problems: list[str]) -> None:
+        self.counters.settings_reload_failures += 1
+        if self.settings_problem != "\n".join(problems):
+            self.settings_problem = "\n".join(problems)
+            self._log.error(LogEvent.SETTINGS_REFUSED, problems=problems)
+
+    async def _apply(self, new: Settings) -> None:
+        """Takes up changed settings, part by part."""
+        old = self.settings
+        changed = [key for key in type(new).model_fields if getattr(old, key) != getattr(new, key)]
+        try:
+            self._listen(new)
+            for key in {"control", "http"} & set(changed):
+                await self._serve(key, new)
+        except (SocketError, ServeError) as error:
+            self._refuse_settings([str(error)])
+            if isinstance(error, ServeError):
+                self._listen(old)
+            return
+        self.settings = new
+        logging.configure(new.log.level, new.log.format)
+        if {"asn", "router_id", "cluster_id"} & set(changed):
+            self._start_over(new)
+        elif old.guard.prefixes != new.guard.prefixes:
+            self.peering.set_guard(_guard(new))
+        self._set_routers(new)
+        self.peering.set_limits(_limits(new))
+        self._restart_roster(new)
+        self.counters.settings_reloads += 1
+        self._log.info(LogEvent.SETTINGS_RELOADED, changed=changed)
+
+    def _start_over(self, settings: Settings) -> None:
+        """Another identity: every session has to say so, and so every session is made anew."""
+        whole = self.peering.whole
+        self.peering.stop(gracefully=False)
+        self.peering = self._new_peering(settings)
+        if whole:
+            self.peering.tell_whole()
+
+    def _new_peering(self, settings: Settings) -> Peering:
+        local = Local(settings.asn, settings.router_id, settings.cluster_id, socket.gethostname())
+        return Peering(local, _guard(settings), self.counters)
+
+    def _set_routers(self, settings: Settings) -> None:
+        def offer(router: Router) -> RouterOffer:
+            restart_time = int(settings.graceful_restart.restart_time)
+            strip = frozenset(settings.guard.strip_communities)
+            return RouterOffer(int(router.hold_time), restart_time, add_path=True, strip=strip)
+
+        self.peering.set_routers(settings.routers, offer)
+        self._arm_listeners()
+
+    # --- roster ---
+
+    def _restart_roster(self, settings: Settings) -> None:
+        if self._roster_task is not None:
+            self._roster_task.cancel()
+        self.roster = self.roster.from_source(f"file {settings.nodes.file}")
+        self._roster_task = self._group.create_task(self._follow_roster(settings))
+
+    async def _follow_roster(self, settings: Settings) -> None:
+        async for item in FileRoster(settings).watch():
+            if isinstance(item, RosterProblem):
+                self.counters.roster_reload_failures += 1
+                self.roster = self.roster.refused(str(item))
+                self._log.error(LogEvent.ROSTER_PROBLEM, problems=list(item.lines))
+            else:
+                self._set_roster(item, settings)
+
+    def _set_roster(self, roster: Roster, settings: Settings) -> None:
+        change = self.peering.set_roster(roster, _limits(settings))
+        self._arm_listeners()
+        self.roster = self.roster.taken()
+        if change.added or change.removed or change.changed or roster.remark:
+            self.counters.roster_reloads += 1
+            self._log.info(
+                LogEvent.ROSTER_CHANGED,
+                added=change.added,
+                removed=change.removed,
+                changed=change.changed,
+                nodes=len(roster.nodes),
+                **({"remark": roster.remark} if roster.remark else {}),
+            )
+
+    # --- the start ---
+
+    async def _settle(self) -> None:
+        """Holds End-of-RIB back until the nodes are back or the wait is over: a router that has kept our routes over
+        a restart drops with it what was not announced again (RFC 4724 4.1)."""
+        begun = self._loop.time()
+        wait = self.settings.graceful_restart.wait
+        self._log.info(LogEvent.WAITING_FOR_NODES, nodes=self._missing(), wait=wait)
+        # A node settles by silence too (MetalLB native has no End-of-RIB), and no event tells of that.
+        while self._loop.time() - begun < wait and (self._missing() or not self.peering.nodes):  # noqa: ASYNC110
+            await asyncio.sleep(SETTLE_LOOK)
+        self.peering.tell_whole()
+        up = sum(peer.up is not None for peer in self.peering.nodes.values())
+        waited = round(self._loop.time() - begun, 1)
+        self._log.info(LogEvent.NODES_SETTLED, up=up, missing=self._missing(), waited=waited)
+
+    def _missing(self) -> list[str]:
+        """Nodes none of whose sessions has said all it has."""
+        now = self._loop.time()
+        there = {peer.source.node for peer in self.peering.nodes.values() if peer.has_settled(now)}
+        return [node.name for node in self.peering.roster.nodes if node.name not in there]
+
+    async def _watch_md5(self) -> None:
+        """The kernel drops such calls before anybody sees them; it only counts."""
+        before = md5_drops()
+        while True:
+            await asyncio.sleep(MD5_LOOK)
+            now = md5_drops()
+            for reason, count in now.items():
+                if count > before.get(reason, 0):
+                    self._log.warning(
+                        LogEvent.MD5_REFUSED, reason=reason, count=count - before.get(reason, 0), suspects=self._down()
+                    )
+            before = now
+
+    def _down(self) -> list[str]:
+        """Peers without a session: who a refused call may have been."""
+        peers = [*self.peering.nodes.values(), *self.peering.lanes()]
+        return [str(peer.target.remote) for peer in peers if peer.up is None]
+
+
+def _guard(settings: Settings) -> Guard:
+    router_id, cluster_id = settings.router_id.packed, settings.cluster_id.packed
+    return Guard(settings.guard.prefixes, settings.asn, router_id, cluster_id)
+
+
+def _limits(settings: Settings) -> NodeLimits:
+    return NodeLimits(int(settings.nodes.hold_time), settings.nodes.max_prefixes)

@@ -1,0 +1,153 @@
+"""How does a session live on a TCP connection? Octets in, the session's events out, and one timer.
+
+A `Connection` carries out what its session asks of TCP and hands everything else to its owner. Its timer is armed
+once and looks at the session's deadline when it fires: a peer that speaks all the time moves the deadline, and moving
+a timer with it would cost more than the message.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Protocol, cast
+
+from speaker.bgp.events import Dial, Disconnect, Event, Transmit
+from speaker.bgp.session import Session
+from speaker.net.sockets import Address, SocketError, tune
+
+#: Octets that asyncio may hold for a peer that does not read; above it the owner is told to stop. With what the
+#: kernel holds this is all that a slow router costs beyond its Adj-RIB-Out.
+HIGH_WATER = 256 * 1024
+LOW_WATER = 64 * 1024
+
+#: Seconds for a last NOTIFICATION to go out to a peer that does not read.
+CLOSE_TIME = 2.0
+
+
+class Owner(Protocol):
+    """Who a connection belongs to."""
+
+    def on_event(self, connection: "Connection", event: Event) -> None:
+        """Something other than octets came of the session."""
+
+    def on_data(self, octets: int) -> None:
+        """So many octets came; all their events have been handed over."""
+
+    def on_writable(self, connection: "Connection") -> None:
+        """The peer reads again."""
+
+
+class Connection(asyncio.Protocol):
+    """One session on one TCP connection. `remote` and `local` are (address, port) once it is up."""
+
+    def __init__(self, session: Session, owner: Owner, *, dialed: bool) -> None:
+        self.session = session
+        self.dialed = dialed
+        self.local: tuple[str, int] | None = None
+        self.remote: tuple[str, int] | None = None
+        self.bytes_written = 0
+        self._owner = owner
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._dialing: asyncio.Task[None] | None = None
+        self._may_write = True
+
+    @property
+    def writable(self) -> bool:
+        """Whether the peer reads what it is sent."""
+        return self._may_write and self._transport is not None and not self._transport.is_closing()
+
+    def write(self, data: bytes) -> None:
+        """Whole messages for the peer. asyncio sends at once what the kernel takes."""
+        if self._transport is not None and not self._transport.is_closing():
+            self.bytes_written += len(data)
+            self._transport.write(data)
+
+    def carry_out(self, events: list[Event]) -> None:
+        """Does what the session says."""
+        for event in events:
+            if isinstance(event, Transmit):
+                self.write(event.data)
+            elif isinstance(event, Disconnect):
+                self._close()
+            elif not isinstance(event, Dial):
+                self._owner.on_event(self, event)
+        self._arm()
+
+    def dial(self, make_socket: Callable[[], socket.socket], remote: Address, port: int) -> None:
+        """Calls `remote`; `make_socket` gives the socket to do it from and may raise SocketError."""
+        self.carry_out(self.session.dial(self._loop.time()))
+        self._dialing = self._loop.create_task(self._connect(make_socket, remote, port))
+
+    # --- asyncio.Protocol ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=HIGH_WATER, low=LOW_WATER)
+        self.local = self._transport.get_extra_info("sockname")[:2]
+        self.remote = self._transport.get_extra_info("peername")[:2]
+        now = self._loop.time()
+        self.carry_out(self.session.connected(now) if self.dialed else self.session.accept(now))
+
+    def data_received(self, data: bytes) -> None:
+        self.carry_out(self.session.receive(data, self._loop.time()))
+        self._owner.on_data(len(data))
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        why = "the peer closed the connection" if exc is None else getattr(exc, "strerror", None) or str(exc)
+        self.carry_out(self.session.disconnected(self._loop.time(), why))
+
+    def pause_writing(self) -> None:
+        self._may_write = False
+
+    def resume_writing(self) -> None:
+        self._may_write = True
+        self._owner.on_writable(self)
+
+    # --- inside ---
+
+    async def _connect(self, make_socket: Callable[[], socket.socket], remote: Address, port: int) -> None:
+        sock = None
+        try:
+            sock = make_socket()
+            await self._loop.sock_connect(sock, (str(remote), port))
+            tune(sock)
+            await self._loop.create_connection(lambda: self, sock=sock)
+        except (OSError, SocketError) as error:
+            if sock is not None:
+                sock.close()
+            self._dialing = None
+            why = getattr(error, "strerror", None) or str(error)
+            self.carry_out(self.session.disconnected(self._loop.time(), why))
+        except asyncio.CancelledError:
+            if sock is not None:
+                sock.close()
+            raise
+        self._dialing = None
+
+    def _close(self) -> None:
+        if self._dialing is not None:
+            self._dialing.cancel()
+        if self._transport is not None and not self._transport.is_closing():
+            transport = self._transport
+            transport.close()
+            # A peer that does not read would keep the last octets, and with them the connection, for ever.
+            if transport.get_write_buffer_size():
+                self._loop.call_later(CLOSE_TIME, transport.abort)
+
+    def _arm(self) -> None:
+        deadline = self.session.deadline()
+        if deadline is None:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+        elif self._timer is None:
+            self._timer = self._loop.call_at(deadline, self._fire)
+
+    def _fire(self) -> None:
+        self._timer = None
+        self.carry_out(self.session.tick(self._loop.time()))

@@ -1,0 +1,108 @@
+"""One address of one node: takes its calls, brings its routes to the reflector, sends it nothing.
+
+The OPEN to a node offers what MetalLB's native parser survives and nothing else: multiprotocol for both families and
+four-octet AS numbers (measured with v0.15.2).
+"""
+
+from dataclasses import dataclass
+
+import structlog
+
+from speaker.bgp.events import Announced, Ended, EndOfRib, Event, Withdrawn
+from speaker.bgp.iana import CeaseSubcode
+from speaker.bgp.opening import Negotiated, Offer
+from speaker.bgp.peer import Connect
+from speaker.log import LogEvent
+from speaker.net.connection import Connection
+from speaker.peers.neighbor import Env, Neighbor, Target
+from speaker.rib.source import Source
+from speaker.serve.counters import Side
+
+#: Seconds without a route after which a node without End-of-RIB (MetalLB native) has said what it has.
+QUIET = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class NodeLimits:
+    """hold_time in whole seconds, offered in the OPEN; max_prefixes of all families together."""
+
+    hold_time: int
+    max_prefixes: int
+
+
+class NodePeer(Neighbor):
+    """A node as a neighbor."""
+
+    side = Side.NODE
+
+    def __init__(self, env: Env, source: Source, limits: NodeLimits, password: bytes | None) -> None:
+        log = structlog.get_logger().bind(node=source.node, address=str(source.address))
+        super().__init__(env, Target(source.address, source.asn, Connect.PASSIVE, password=password), log)
+        self.source = source
+        self.limits = limits
+        self.end_of_rib = False
+        self._heard_at = 0.0
+
+    def has_settled(self, now: float) -> bool:
+        """Whether the node has said all it has, as far as can be known. `now` is the loop's clock."""
+        return self.up is not None and (self.end_of_rib or now - self._heard_at >= QUIET)
+
+    def on_writable(self, connection: Connection) -> None:
+        """A node is sent nothing but KEEPALIVEs, which wait in the transport."""
+
+    def _offer(self) -> Offer:
+        local = self.env.local
+        return Offer(local.asn, local.router_id, self.limits.hold_time)
+
+    def _up(self, negotiated: Negotiated) -> None:
+        self.end_of_rib = False
+        self._heard_at = self._loop.time()
+        self.env.reflector.node_up(self.source, negotiated.peer.router_id.packed)
+
+    def _down(self, ended: Ended) -> None:
+        self.env.reflector.node_down(self.source)
+        self.env.changed()
+
+    def _hear(self, event: Event) -> None:
+        self._heard_at = self._loop.time()
+        if isinstance(event, Announced):
+            self._announced(event)
+        elif isinstance(event, Withdrawn):
+            self._withdrawn(event)
+        elif isinstance(event, EndOfRib):
+            self.end_of_rib = True
+            self._log.debug(LogEvent.END_OF_RIB_RECEIVED, family=str(event.family), paths=self._carried())
+
+    def _announced(self, event: Announced) -> None:
+        self.env.counters.updates_received += 1
+        for refusal in self.env.reflector.announced(self.source, event):
+            if self._seldom.due(refusal.reason, self._heard_at):
+                self._log.warning(
+                    LogEvent.PATHS_REFUSED, reason=refusal.reason, count=refusal.paths, example=refusal.example
+                )
+        count = self.env.reflector.path_count(self.source)
+        if count > self.limits.max_prefixes:
+            self._exceeded(count)
+        self.env.changed()
+
+    def _withdrawn(self, event: Withdrawn) -> None:
+        self.env.counters.updates_received += 1
+        if event.reason:
+            self.env.counters.updates_malformed += 1
+            if self._seldom.due(event.reason, self._heard_at):
+                self._log.warning(LogEvent.UPDATE_MALFORMED, reason=event.reason, prefixes=len(event.prefixes))
+        self.env.reflector.withdrawn(self.source, event)
+        self.env.changed()
+
+    def _exceeded(self, count: int) -> None:
+        """RFC 4486: Cease 6/1. MetalLB would call again at once, so it is kept out for a while."""
+        assert self.up is not None
+        now = self._loop.time()
+        if self._seldom.due(LogEvent.MAX_PREFIXES_EXCEEDED, now):
+            self._log.warning(LogEvent.MAX_PREFIXES_EXCEEDED, prefixes=count, limit=self.limits.max_prefixes)
+        self._peer.hold_off(now)
+        subcode = CeaseSubcode.MAXIMUM_NUMBER_OF_PREFIXES_REACHED
+        self.up.carry_out(self.up.session.stop(now, subcode))
+
+    def _carried(self) -> int:
+        return self.env.reflector.path_count(self.source)

@@ -1,0 +1,224 @@
+"""Who are our neighbors now? The peers that roster and settings ask for, and the way between them and the reflector.
+
+What stays the same is not touched: a peer is made anew only where something that it has told the other side, or the
+kernel, has changed.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from speaker.bgp.iana import CeaseSubcode
+from speaker.bgp.peer import Connect
+from speaker.cluster import Node, Roster
+from speaker.config import Router
+from speaker.log import LogEvent
+from speaker.net.connection import Connection
+from speaker.net.sockets import Address
+from speaker.paths.identifiers import path_ids
+from speaker.peers.neighbor import Env, Local, Neighbor, Target
+from speaker.peers.node import NodeLimits, NodePeer
+from speaker.peers.router import RouterOffer, RouterPeer
+from speaker.peers.seldom import Seldom
+from speaker.reflector import Reflector
+from speaker.rib.guard import Guard
+from speaker.rib.source import Source
+from speaker.serve.counters import Counters
+
+#: Seconds between two lines of the log on the same stranger.
+STRANGER_AGAIN = 60.0
+
+
+@dataclass(slots=True)
+class RosterChange:
+    """Names of nodes, in order."""
+
+    added: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+
+
+class Peering:
+    """All neighbors of one identity (`local`)."""
+
+    def __init__(self, local: Local, guard: Guard, counters: Counters) -> None:
+        self.reflector = Reflector(guard)
+        self.roster = Roster()
+        self.nodes: dict[Address, NodePeer] = {}
+        self.routers: dict[str, list[RouterPeer]] = {}
+        self.whole = False
+        self._env = Env(local, self.reflector, counters, self._changed)
+        self._loop = asyncio.get_running_loop()
+        self._log = structlog.get_logger()
+        self._settings: dict[str, Router] = {}
+        self._strangers = Seldom(STRANGER_AGAIN)
+        self._flush_due = False
+        self._stopped = False
+
+    # --- who they are ---
+
+    def set_roster(self, roster: Roster, limits: NodeLimits) -> RosterChange:
+        """These nodes may peer now."""
+        change = _compare(self.roster, roster)
+        self.roster = roster
+        identifiers = path_ids(roster.by_address)
+        for address, peer in list(self.nodes.items()):
+            node = roster.by_address.get(address)
+            if node is None:
+                self._remove_node(address, CeaseSubcode.PEER_DECONFIGURED)
+            elif not self._fits(peer, node, identifiers[address]):
+                self._remove_node(address, CeaseSubcode.OTHER_CONFIGURATION_CHANGE)
+        for address, node in roster.by_address.items():
+            if address not in self.nodes:
+                source = self._source(node, address, identifiers[address])
+                self.nodes[address] = NodePeer(self._env, source, limits, node.password)
+        self.set_limits(limits)
+        return change
+
+    def set_limits(self, limits: NodeLimits) -> None:
+        """For all nodes: max_prefixes from now on, hold_time from their next sessions on."""
+        for peer in self.nodes.values():
+            peer.limits = limits
+
+    def set_routers(self, routers: Sequence[Router], offer: Callable[[Router], RouterOffer]) -> None:
+        """These routers are to be fed now. What only the next OPEN says is changed without a new session."""
+        wanted = {router.name: router for router in routers}
+        for name, router in list(self._settings.items()):
+            if wanted.get(name) != router:
+                self._remove_router(name)
+        for name, router in wanted.items():
+            if name not in self.routers:
+                self._add_router(router, offer(router))
+            for lane in self.routers[name]:
+                lane.set_offer(offer(router))
+
+    def set_guard(self, guard: Guard) -> None:
+        """What nodes may announce has changed: everything is judged again."""
+        for refusal in self.reflector.set_guard(guard):
+            self._log.warning(
+                LogEvent.PATHS_REFUSED,
+                node=refusal.source.node,
+                address=str(refusal.source.address),
+                reason=refusal.reason,
+                count=refusal.paths,
+                example=refusal.example,
+            )
+        self._changed()
+
+    def passwords(self) -> dict[Address, bytes]:
+        """The keys of all callers that must sign (RFC 2385)."""
+        peers: list[Neighbor] = [*self.nodes.values(), *self.lanes()]
+        return {peer.target.remote: peer.target.password for peer in peers if peer.target.password is not None}
+
+    def ttl_security(self) -> dict[Address, int]:
+        """How many hops away callers may be at most, where that is set (RFC 5082)."""
+        return {lane.target.remote: lane.target.hops for lane in self.lanes() if lane.target.hops is not None}
+
+    def lanes(self) -> Iterator[RouterPeer]:
+        """Every session to every router, up or not."""
+        for lanes in self.routers.values():
+            yield from lanes
+
+    # --- what happens ---
+
+    def take_call(self, caller: Address, local: Address) -> Connection | None:
+        """Somebody calls one of our addresses: a connection to take it with, or None."""
+        if self._stopped:
+            return None
+        peer: Neighbor | None = self.nodes.get(caller)
+        if peer is None:
+            lanes = [lane for lane in self.lanes() if lane.target.remote == caller]
+            peer = next((lane for lane in lanes if lane.target.local == local), lanes[0] if lanes else None)
+        if peer is None:
+            self._env.counters.connections_refused["stranger"] += 1
+            if count := self._strangers.due(caller, self._loop.time()):
+                self._log.warning(LogEvent.STRANGER_REFUSED, address=str(caller), count=count)
+            return None
+        return peer.take_call()
+
+    def tell_whole(self) -> None:
+        """The tables hold all that the nodes have: End-of-RIB to every router."""
+        self.whole = True
+        self.reflector.end_of_rib()
+        for lane in self.lanes():
+            lane.tell_whole()
+
+    def stop(self, *, gracefully: bool) -> list[str]:
+        """End all sessions; says which routers go on forwarding. Routers first: what happens to nodes after that
+        must not reach them."""
+        self._stopped = True
+        keep = [
+            lane.name
+            for lane in self.lanes()
+            if gracefully and lane.negotiated is not None and lane.negotiated.graceful is not None
+        ]
+        for lane in self.lanes():
+            lane.stop(CeaseSubcode.ADMINISTRATIVE_SHUTDOWN, "Onepeer is stopping", gracefully=gracefully)
+        for peer in self.nodes.values():
+            peer.stop(CeaseSubcode.ADMINISTRATIVE_SHUTDOWN, "Onepeer is stopping")
+        return list(dict.fromkeys(keep))
+
+    # --- inside ---
+
+    def _changed(self) -> None:
+        """Many changes of one loop turn make one flush: call_soon runs after the readers of this turn."""
+        if not self._flush_due and not self._stopped:
+            self._flush_due = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flush_due = False
+        if self._stopped:
+            return
+        self.reflector.flush()
+        for lane in self.lanes():
+            lane.pump()
+
+    def _source(self, node: Node, address: Address, path_id: bytes) -> Source:
+        asn = self._env.local.asn
+        hops = frozenset(a.packed for a in node.addresses)
+        return Source(node.name, address, path_id, node.asn, node.asn == asn, hops)
+
+    def _fits(self, peer: NodePeer, node: Node, path_id: bytes) -> bool:
+        source = self._source(node, peer.source.address, path_id)
+        same = ("node", "path_id", "asn", "next_hops")
+        return peer.target.password == node.password and all(
+            getattr(peer.source, name) == getattr(source, name) for name in same
+        )
+
+    def _remove_node(self, address: Address, subcode: CeaseSubcode) -> None:
+        self.nodes.pop(address).stop(subcode)
+
+    def _add_router(self, router: Router, offer: RouterOffer) -> None:
+        paths = self.reflector.add_router(router.name, 1, None, router.max_paths)
+        target = Target(
+            remote=router.address,
+            asn=router.asn,
+            connect=Connect(router.connect),
+            local=router.local_address,
+            port=router.port,
+            password=router.password,
+            hops=router.ttl_security,
+        )
+        self._settings[router.name] = router
+        lane = RouterPeer(self._env, router.name, 0, target, offer, paths)
+        self.routers[router.name] = [lane]
+        if self.whole:
+            lane.tell_whole()
+        lane.start()
+
+    def _remove_router(self, name: str) -> None:
+        del self._settings[name]
+        for lane in self.routers.pop(name):
+            lane.stop(CeaseSubcode.OTHER_CONFIGURATION_CHANGE)
+        self.reflector.remove_router(name)
+
+
+def _compare(old: Roster, new: Roster) -> RosterChange:
+    return RosterChange(
+        added=sorted(new.by_name.keys() - old.by_name.keys()),
+        removed=sorted(old.by_name.keys() - new.by_name.keys()),
+        changed=sorted(n for n in old.by_name.keys() & new.by_name.keys() if old.by_name[n] != new.by_name[n]),
+    )

@@ -1,0 +1,140 @@
+"""One session to a router: dials it, takes its call, and writes what the path modes place on it.
+
+Octets are taken from the Adj-RIB-Out only while the router reads, so that one which reads slowly gets the newest state
+when it does, and costs no queue of history. Nothing is accepted from a router.
+"""
+
+from dataclasses import dataclass
+
+import structlog
+
+from speaker.bgp.events import Announced, Ended, Event, RefreshRequested, Withdrawn
+from speaker.bgp.iana import Family
+from speaker.bgp.opening import GracefulRestart, Negotiated, Offer
+from speaker.log import LogEvent
+from speaker.net.connection import Connection
+from speaker.paths.choose import Choice
+from speaker.paths.router import RouterPaths
+from speaker.peers.neighbor import Env, Neighbor, Target
+from speaker.rib.reflection import Stance
+from speaker.serve.counters import Side
+
+#: Octets written at a time. Between two writes asyncio says whether the router still reads.
+CHUNK = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class RouterOffer:
+    """What we offer to a router.
+
+    hold_time, restart_time     whole seconds; a restart_time of 0 leaves graceful restart out
+    add_path                    whether we offer to send several paths
+    strip                       communities it must not see, as on the wire
+    """
+
+    hold_time: int
+    restart_time: int
+    add_path: bool
+    strip: frozenset[bytes]
+
+
+class RouterPeer(Neighbor):
+    """One lane of a router. `is_whole` tells whether the tables hold all that the nodes have by now."""
+
+    side = Side.ROUTER
+
+    def __init__(self, env: Env, name: str, lane: int, target: Target, offer: RouterOffer, paths: RouterPaths) -> None:
+        log = structlog.get_logger().bind(router=name, lane=lane + 1)
+        super().__init__(env, target, log)
+        self.name = name
+        self.lane = lane
+        self.paths = paths
+        self.whole = False
+        self._wants = offer
+        self._choices: dict[Family, Choice] = {}
+        self._told_end = False
+
+    def set_offer(self, offer: RouterOffer) -> None:
+        """Other wishes: communities are stripped from now on, the rest is told in the next OPEN."""
+        strip_changed = offer.strip != self._wants.strip
+        self._wants = offer
+        if strip_changed and self.negotiated is not None:
+            self.paths.set_stance(self.lane, self._stance(self.negotiated))
+            self.pump()
+
+    def tell_whole(self) -> None:
+        """The tables are whole: End-of-RIB may go out, now and after every new session."""
+        self.whole = True
+        if self.up is not None:
+            self.pump()
+
+    def pump(self) -> None:
+        """Writes what there is while the router reads."""
+        connection = self.up
+        if connection is None:
+            return
+        while connection.writable:
+            data = self.paths.take(self.lane, CHUNK)
+            if not data:
+                break
+            self.env.counters.bytes_written += len(data)
+            connection.write(data)
+        if not self._told_end and self.paths.end_of_rib_sent(self.lane) and self.paths.idle(self.lane):
+            self._told_end = True
+            for family, out in self.paths.outs(self.lane).items():
+                self._log.info(LogEvent.END_OF_RIB_SENT, family=str(family), paths=out.sent_count())
+
+    def on_writable(self, connection: Connection) -> None:
+        if connection is self.up:
+            self.pump()
+
+    def _offer(self) -> Offer:
+        local, wants = self.env.local, self._wants
+        families = tuple(Family)
+        graceful = None
+        if wants.restart_time:
+            # The R bit says "restarted": true until this process has once told the whole table.
+            graceful = GracefulRestart(wants.restart_time, not self.whole, True, families)
+        return Offer(
+            local.asn,
+            local.router_id,
+            wants.hold_time,
+            families,
+            route_refresh=True,
+            extended_message=True,
+            add_path=families if wants.add_path else (),
+            graceful_restart=graceful,
+            hostname=local.hostname,
+        )
+
+    def _up(self, negotiated: Negotiated) -> None:
+        stance = self._stance(negotiated)
+        self._told_end = False
+        for family, choice in self.paths.session_up(self.lane, negotiated, stance).items():
+            if self._choices.get(family) != choice:
+                self._choices[family] = choice
+                self._log.info(LogEvent.MODE_CHOSEN, family=str(family), mode=choice.mode, reason=choice.reason)
+        if self.whole:
+            self.paths.end_of_rib()
+        self.env.changed()
+        self.pump()
+
+    def _stance(self, negotiated: Negotiated) -> Stance:
+        local, strip = self.env.local, self._wants.strip
+        cluster_id = local.cluster_id.packed
+        return Stance(local.asn, cluster_id, negotiated.ibgp, negotiated.as4, negotiated.max_size, strip)
+
+    def _down(self, ended: Ended) -> None:
+        self.paths.session_down(self.lane)
+        self.env.changed()
+
+    def _hear(self, event: Event) -> None:
+        if isinstance(event, RefreshRequested):
+            self._log.info(LogEvent.REFRESH_REQUESTED, family=str(event.family))
+            self.paths.refresh(self.lane, event.family)
+            self.pump()
+        elif isinstance(event, Announced | Withdrawn) and self._seldom.due("routes", self._loop.time()):
+            self._log.info(LogEvent.MESSAGE_IGNORED, what="routes from a router: Onepeer takes none")
+
+    def _carried(self) -> int:
+        return sum(out.sent_count() for out in self.paths.outs(self.lane).values())

@@ -1,0 +1,361 @@
+"""What does the running Onepeer look like right now? Its state as the views of serve/views.py.
+
+Reads everything and changes nothing. Text is made here and nowhere before.
+"""
+
+import ipaddress
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from speaker.bgp import nlri
+from speaker.bgp.attributes import Attributes
+from speaker.bgp.events import Cause
+from speaker.bgp.iana import SegmentType
+from speaker.bgp.session import State
+from speaker.config import Settings
+from speaker.peers.neighbor import Neighbor, agreed, endpoint
+from speaker.peers.node import NodePeer
+from speaker.peers.peering import Peering
+from speaker.peers.router import RouterPeer
+from speaker.rib.decide import compare, ranked
+from speaker.rib.source import Source
+from speaker.rib.table import Table
+from speaker.serve import views
+from speaker.serve.counters import Counters
+from speaker.serve.version import VERSION
+from speaker.serve.views import Health
+
+
+@dataclass(frozen=True, slots=True)
+class RosterState:
+    """Where the roster comes from, and why its newest version was refused, if it was. `since` is wall clock."""
+
+    source: str
+    problem: str | None = None
+    since: float = 0.0
+    read: bool = False
+
+    def taken(self) -> "RosterState":
+        """It was read and is in force."""
+        return replace(self, problem=None, since=time.time(), read=True)
+
+    def refused(self, problem: str) -> "RosterState":
+        """It could not be used; the one before stays."""
+        return replace(self, problem=problem, since=self.since if self.problem else time.time())
+
+    def from_source(self, source: str) -> "RosterState":
+        """It is read from somewhere, perhaps somewhere else, from now on."""
+        return replace(self, source=source)
+
+
+class Running(Protocol):
+    """What app.py lets be seen."""
+
+    path: Path
+    settings: Settings
+    settings_problem: str | None
+    roster: RosterState
+    counters: Counters
+    started: float
+    peering: Peering
+
+    def listening(self) -> list[str]:
+        """Addresses with ports."""
+        ...
+
+
+class Report:
+    """serve.source.Source for a running Onepeer."""
+
+    def __init__(self, running: Running) -> None:
+        self._running = running
+
+    # --- serve.source.Source ---
+
+    def status(self) -> views.StatusView:
+        """The whole at a glance."""
+        running, peering = self._running, self._running.peering
+        settings, tables = running.settings, peering.reflector.tables
+        nodes = self._nodes()
+        routers = [self._router(name, lanes) for name, lanes in peering.routers.items()]
+        return views.StatusView(
+            health=self._health(nodes),
+            version=VERSION,
+            asn=settings.asn,
+            router_id=str(settings.router_id),
+            started=running.started,
+            now=time.time(),
+            waiting_for_nodes=not peering.whole,
+            listen=running.listening(),
+            settings_file=str(running.path),
+            settings_problem=running.settings_problem,
+            roster=views.RosterView(
+                source=running.roster.source,
+                nodes=len(nodes),
+                problem=running.roster.problem,
+                since=running.roster.since,
+            ),
+            nodes_up=[node.name for node in nodes if node.up],
+            nodes_down=[views.NodeDown(name=n.name, since=n.since, why=n.why_down or "") for n in nodes if not n.up],
+            paths={str(family): table.path_count() for family, table in tables.items()},
+            prefixes={str(family): len(table.prefixes) for family, table in tables.items()},
+            refused=sum(r.paths for node in nodes for s in node.sessions for r in s.refused),
+            routers=routers,
+            warnings=list(self._warnings(nodes)),
+        )
+
+    def nodes(self) -> views.NodesView:
+        """Every node of the roster."""
+        return views.NodesView(nodes=self._nodes())
+
+    def routes(self, prefix: str | None) -> Iterator[views.RouteView]:
+        """See serve.source.Source.routes."""
+        wanted = None if prefix is None else _wanted(prefix)
+        for family, table in self._running.peering.reflector.tables.items():
+            refused = self._refused_by_prefix(table)
+            for name in sorted({*table.prefixes, *refused}, key=_by_address):
+                if wanted is None or _answers(nlri.to_network(name, family), wanted):
+                    yield self._route(table, name, refused.get(name, []))
+
+    def ready(self) -> tuple[bool, str]:
+        """Whether routers get all they should."""
+        if not self._running.peering.whole:
+            return False, "waiting-for-nodes"
+        if not any(lane.up for lane in self._running.peering.lanes()):
+            return False, "no-router"
+        return True, "ready"
+
+    def alive(self) -> tuple[bool, str]:
+        """Whoever answers is alive."""
+        return True, "alive"
+
+    def counters(self) -> Counters:
+        """What has happened so far."""
+        return self._running.counters
+
+    # --- nodes ---
+
+    def _nodes(self) -> list[views.NodeView]:
+        peering = self._running.peering
+        return [
+            self._node(node.name, node.asn, [peering.nodes[a] for a in node.addresses if a in peering.nodes])
+            for node in peering.roster.nodes
+        ]
+
+    def _node(self, name: str, asn: int, peers: list[NodePeer]) -> views.NodeView:
+        up = [peer for peer in peers if peer.up is not None]
+        return views.NodeView(
+            name=name,
+            asn=asn,
+            up=bool(up),
+            why_down=None if up else _why_down(peers),
+            since=min((p.since for p in up), default=max((p.since for p in peers), default=0.0)),
+            sessions=[self._node_session(peer) for peer in peers],
+        )
+
+    def _node_session(self, peer: NodePeer) -> views.NodeSession:
+        tables = self._running.peering.reflector.tables
+        return views.NodeSession(
+            address=str(peer.source.address),
+            path_id=int.from_bytes(peer.source.path_id, "big"),
+            session=_session(peer),
+            paths={str(family): len(table.adj_rib_in(peer.source)) for family, table in tables.items()},
+            refused=[refusal for table in tables.values() for refusal in _refusals(table, peer.source)],
+            end_of_rib=peer.end_of_rib,
+        )
+
+    # --- routers ---
+
+    def _router(self, name: str, lanes: list[RouterPeer]) -> views.RouterView:
+        target = lanes[0].target
+        return views.RouterView(
+            name=name,
+            address=str(target.remote),
+            asn=target.asn,
+            lanes=[
+                views.LaneView(
+                    lane=lane.lane + 1,
+                    local_address=str(lane.target.local),
+                    session=_session(lane),
+                    families=list(_families(lane)),
+                )
+                for lane in lanes
+            ],
+        )
+
+    # --- routes ---
+
+    def _route(self, table: Table, prefix: bytes, refused: list[views.RefusedPathView]) -> views.RouteView:
+        order = ranked(table.paths(prefix))
+        sent = {
+            name: lanes[0].paths.where(table.family, prefix) for name, lanes in self._running.peering.routers.items()
+        }
+        paths = []
+        for at, (source, attributes) in enumerate(order):
+            reason = str(compare(order[at - 1], order[at]).step) if at else None
+            places = [_sent(name, where.get(source)) for name, where in sent.items()]
+            paths.append(_path(source, attributes, at, reason, places))
+        return views.RouteView(
+            prefix=nlri.text(prefix, table.family), family=str(table.family), paths=paths, refused=refused
+        )
+
+    def _refused_by_prefix(self, table: Table) -> dict[bytes, list[views.RefusedPathView]]:
+        found: dict[bytes, list[views.RefusedPathView]] = {}
+        for peer in self._running.peering.nodes.values():
+            for prefix, refused in table.refused(peer.source).items():
+                view = views.RefusedPathView(node=peer.source.node, reason=refused.reason)
+                found.setdefault(prefix, []).append(view)
+        return found
+
+    # --- verdicts ---
+
+    def _health(self, nodes: list[views.NodeView]) -> Health:
+        lanes = list(self._running.peering.lanes())
+        up = [lane for lane in lanes if lane.up is not None]
+        if not up or not any(node.up for node in nodes):
+            return Health.DOWN
+        trouble = self._running.settings_problem or self._running.roster.problem
+        if len(up) < len(lanes) or not all(node.up for node in nodes) or trouble:
+            return Health.DEGRADED
+        return Health.OK
+
+    def _warnings(self, nodes: list[views.NodeView]) -> Iterator[str]:
+        if self._running.settings_problem:
+            yield f"the changed settings were refused: {self._running.settings_problem}"
+        if self._running.roster.problem:
+            yield f"the changed roster was refused: {self._running.roster.problem}"
+        elif self._running.roster.read and not nodes:
+            yield "the roster is empty: no node may peer"
+        for node in nodes:
+            for refusal in (r for s in node.sessions for r in s.refused):
+                yield f"{node.name}: {refusal.paths} paths refused: {refusal.reason}, such as {refusal.example}"
+
+
+def _session(peer: Neighbor) -> views.SessionView:
+    negotiated, connection = peer.negotiated, peer.up
+    last = peer.last_end
+    return views.SessionView(
+        state=peer.state.value,
+        since=peer.since,
+        local=endpoint(connection.local) if connection else None,
+        remote=endpoint(connection.remote) if connection else None,
+        hold_time=negotiated.hold_time if negotiated else None,
+        peer_router_id=str(negotiated.peer.router_id) if negotiated else None,
+        peer_hostname=(negotiated.peer.hostname or None) if negotiated else None,
+        capabilities=agreed(negotiated) if negotiated else [],
+        last_end=None
+        if last is None
+        else views.SessionEnd(
+            at=last.at,
+            cause=last.ended.cause,
+            notification=str(last.ended.notification) if last.ended.notification else None,
+            text=last.ended.text,
+        ),
+        established_count=peer.established_count,
+    )
+
+
+def _why_down(peers: Iterable[NodePeer]) -> str:
+    """The most telling of what is known of a node without a session."""
+    for peer in peers:
+        if peer.refused is not None and (peer.last_end is None or peer.last_end.ended.notification is None):
+            return f"refused: {peer.refused}"
+    for peer in peers:
+        if peer.state in (State.OPEN_SENT, State.OPEN_CONFIRM):
+            return "is connecting"
+    ends = [peer.last_end for peer in peers if peer.last_end is not None]
+    if not ends:
+        return "never dialed"
+    ended = max(ends, key=lambda end: end.at).ended
+    if ended.cause is Cause.NOTIFICATION_SENT:
+        return f"refused: {ended.text}"
+    if ended.notification is not None:
+        return f"{ended.cause}: {ended.notification}"
+    return f"{ended.cause}: {ended.text}" if ended.text else str(ended.cause)
+
+
+def _refusals(table: Table, source: Source) -> Iterator[views.Refusal]:
+    refused = table.refused(source)
+    counts = Counter(str(r.reason) for r in refused.values())
+    for reason, count in sorted(counts.items()):
+        example = next(prefix for prefix, r in refused.items() if r.reason == reason)
+        yield views.Refusal(reason=reason, paths=count, example=nlri.text(example, table.family))
+
+
+def _families(lane: RouterPeer) -> Iterator[views.FamilyOut]:
+    choices = lane.paths.choices()
+    for family, out in lane.paths.outs(lane.lane).items():
+        choice = choices.get(family)
+        yield views.FamilyOut(
+            family=str(family),
+            mode=choice.mode if choice else None,
+            mode_reason=choice.reason if choice else None,
+            paths_sent=out.sent_count(),
+            paths_pending=out.pending_count(),
+            end_of_rib_sent=lane.paths.end_of_rib_sent(lane.lane),
+        )
+
+
+def _sent(router: str, place: object) -> views.SentView:
+    if isinstance(place, int):
+        return views.SentView(router=router, lane=place + 1, reason=None)
+    return views.SentView(router=router, lane=None, reason=None if place is None else str(place))
+
+
+def _path(
+    source: Source, attributes: Attributes, at: int, reason: str | None, sent: list[views.SentView]
+) -> views.PathView:
+    return views.PathView(
+        node=source.node,
+        next_hop=str(ipaddress.ip_address(attributes.next_hop)),
+        path_id=int.from_bytes(source.path_id, "big"),
+        best=at == 0,
+        rank=at + 1,
+        rank_reason=reason,
+        origin=attributes.origin.name.lower(),
+        as_path=_as_path(attributes),
+        med=attributes.med,
+        local_pref=attributes.local_pref,
+        communities=[*map(_community, attributes.communities), *map(_community, attributes.large_communities)],
+        sent=sent,
+    )
+
+
+def _as_path(attributes: Attributes) -> str:
+    """As routers print it: an AS_SET in braces."""
+    parts = []
+    for segment in attributes.as_path:
+        text = " ".join(map(str, segment.asns))
+        parts.append(f"{{{text}}}" if segment.kind == SegmentType.AS_SET else text)
+    return " ".join(parts)
+
+
+def _community(octets: bytes) -> str:
+    size = 2 if len(octets) == 4 else 4
+    return ":".join(str(int.from_bytes(octets[i : i + size], "big")) for i in range(0, len(octets), size))
+
+
+def _wanted(text: str) -> nlri.Network:
+    """What the user asks for; an address is the prefix that holds it alone."""
+    try:
+        return ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError(
+            f"{text!r} is neither an address nor a prefix, such as 192.168.30.1 or 192.168.30.0/24"
+        ) from None
+
+
+def _answers(network: nlri.Network, wanted: nlri.Network) -> bool:
+    if network.version != wanted.version:
+        return False
+    if wanted.prefixlen == wanted.max_prefixlen:
+        return wanted.network_address in network
+    return network.subnet_of(wanted)  # type: ignore[arg-type]
+
+
+def _by_address(prefix: bytes) -> tuple[bytes, int]:
+    return prefix[1:].ljust(16, b"\0"), prefix[0]
