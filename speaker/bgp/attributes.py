@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from speaker.bgp.errors import ProtocolError, TreatAsWithdraw
 from speaker.bgp.iana import AttributeCode, AttributeFlag, ErrorCode, Family, Origin, UpdateSubcode, family_of
 
+_KIND = AttributeFlag.OPTIONAL | AttributeFlag.TRANSITIVE
 _MP = (AttributeCode.MP_REACH_NLRI, AttributeCode.MP_UNREACH_NLRI)
 
 #: Attributes past this many are answered with treat-as-withdraw: no speaker needs them, each costs decoding.
@@ -102,7 +103,8 @@ class Reach:
 def slice_attributes(field: bytes) -> Sliced:
     """Cuts a Path Attributes field at its attribute headers.
 
-    Raises ProtocolError (3/1) for a second MP_REACH_NLRI or MP_UNREACH_NLRI (RFC 7606 3 g).
+    Raises ProtocolError for a second MP_REACH_NLRI or MP_UNREACH_NLRI (3/1, RFC 7606 3 g), and for one that is not
+    optional and non-transitive (3/9, RFC 7606 5.3).
     """
     plain, codes = [], []
     mp: dict[int, bytes] = {}
@@ -125,6 +127,8 @@ def slice_attributes(field: bytes) -> Sliced:
                     UpdateSubcode.MALFORMED_ATTRIBUTE_LIST,
                     f"attribute {code} twice",
                 )
+            if field[at] & _KIND != AttributeFlag.OPTIONAL:
+                raise _optional(f"attribute {code} has flags 0x{field[at]:02x}")
             mp[code] = field[at + header : after]
         else:
             plain.append(field[at:after])
@@ -144,13 +148,15 @@ def slice_attributes(field: bytes) -> Sliced:
 def parse_reach(value: bytes) -> Reach:
     """Cuts MP_REACH_NLRI; of two IPv6 next hops (RFC 2545 3) the global one, which stands first, is kept.
 
+    IPv4 prefixes may come with an IPv6 next hop (RFC 8950): GoBGP 3.10 sends them so on an IPv6 session, agreed or not.
+
     Raises ProtocolError (3/9): RFC 7606 5.3 asks for a reset where the NLRI cannot be found.
     """
     if len(value) < 5 or len(value) < 5 + value[3]:
         raise _optional("MP_REACH_NLRI is cut short")
     family = family_of(int.from_bytes(value[:2], "big"), value[2])
     size = value[3]
-    if (family is Family.IPV4 and size != 4) or (family is Family.IPV6 and size not in (16, 32)):
+    if (family is Family.IPV4 and size not in (4, 16, 32)) or (family is Family.IPV6 and size not in (16, 32)):
         raise _optional(f"MP_REACH_NLRI has a next hop of {size} octets for {family}")
     return Reach(family, value[4 : 4 + min(size, 16)], value[5 + size :])
 

@@ -2,8 +2,8 @@
 
 Nothing else imports `exabgp` (import-linter holds that), so that an upgrade is read here and nowhere else;
 `tests/golden` holds the door with bytes of real daemons. What ExaBGP leaves to its caller is done here: missing
-and empty well-known attributes, ORIGIN values, AS_PATH segments without members, treat-as-withdraw for
-ORIGINATOR_ID and CLUSTER_LIST (RFC 7606 7.9, 7.10), shutdown communication above 128 octets (RFC 9003).
+well-known attributes, ORIGIN values, AS_PATH segments without members, shutdown communication above 128 octets
+(RFC 9003); attributes reach it only after malformed.py has looked at them.
 """
 
 import struct
@@ -53,6 +53,7 @@ from speaker.bgp.iana import (
     Origin,
     SegmentType,
 )
+from speaker.bgp.malformed import vet
 from speaker.bgp.opening import (
     EXTENDED_SIZE,
     STANDARD_SIZE,
@@ -242,38 +243,31 @@ def decode_attributes(sliced: Sliced, *, as4: bool, ibgp: bool, next_hop: bytes 
     MP_REACH_NLRI; without it NEXT_HOP must be there. Raises TreatAsWithdraw and nothing else.
     """
     require(sliced, next_hop=next_hop is None)
+    vetted = vet(sliced.plain, as4=as4, ibgp=ibgp)
     try:
-        parsed = ExaAttributes().parse(sliced.plain, Direction.IN, _CODING[as4])
-        verdict = parsed.get(ExaAttribute.CODE.INTERNAL_TREAT_AS_WITHDRAW)
-        if verdict is not None:
-            raise TreatAsWithdraw(_blame(verdict.aid))
+        parsed = ExaAttributes().parse(vetted.known, Direction.IN, _CODING[as4])
+        if ExaAttribute.CODE.INTERNAL_TREAT_AS_WITHDRAW in parsed:
+            # The others cannot be malformed by now (malformed.py).
+            raise TreatAsWithdraw("AS_PATH: malformed")
         parsed.reconcile_four_octet_as()
     except Notify as fault:
         raise TreatAsWithdraw(_words(fault.data)) from None
     except LIBRARY_ERRORS as fault:
         raise TreatAsWithdraw(f"attribute list: {fault}") from None
-    hop = next_hop
-    if hop is None:
-        if AttributeCode.NEXT_HOP not in parsed or len(parsed[AttributeCode.NEXT_HOP].ton()) != 4:
-            raise TreatAsWithdraw("NEXT_HOP: not 4 octets")
-        hop = bytes(parsed[AttributeCode.NEXT_HOP].ton())
     return Attributes(
-        next_hop=hop,
+        next_hop=bytes(parsed[AttributeCode.NEXT_HOP].ton()) if next_hop is None else next_hop,
         origin=_origin(parsed),
         as_path=_as_path(parsed),
         med=_number(parsed, AttributeCode.MULTI_EXIT_DISC, "med"),
-        # RFC 7606 7.5, 7.9, 7.10: these three mean nothing from another AS and are dropped.
-        local_pref=_number(parsed, AttributeCode.LOCAL_PREF, "localpref") if ibgp else None,
-        originator_id=_originator(parsed) if ibgp else None,
-        cluster_list=_clusters(parsed) if ibgp else (),
+        local_pref=_number(parsed, AttributeCode.LOCAL_PREF, "localpref"),
+        originator_id=_originator(parsed),
+        cluster_list=_clusters(parsed),
         communities=_members(parsed, AttributeCode.COMMUNITIES),
         extended_communities=_members(parsed, AttributeCode.EXTENDED_COMMUNITIES),
         large_communities=_members(parsed, AttributeCode.LARGE_COMMUNITY),
         atomic_aggregate=AttributeCode.ATOMIC_AGGREGATE in parsed,
         aggregator=_aggregator(parsed),
-        unknown=tuple(
-            (int(a.FLAG), int(a.ID), bytes(a.data)) for a in parsed.values() if isinstance(a, GenericAttribute)
-        ),
+        unknown=vetted.unknown,
     )
 
 
@@ -369,15 +363,6 @@ def _aggregator(parsed: Any) -> tuple[int, bytes] | None:
         if code in parsed:
             return int(parsed[code].asn), bytes(parsed[code].speaker.ton())
     return None
-
-
-def _blame(code: int | None) -> str:
-    if code is None:
-        return "attribute list: malformed"
-    try:
-        return f"{AttributeCode(code).name}: malformed"
-    except ValueError:
-        return f"attribute {code}: malformed"
 
 
 def _words(data: bytes) -> str:

@@ -6,16 +6,18 @@ routes of a node that come later cost one dictionary look-up a run (framing.py).
 
 from speaker.bgp import codec
 from speaker.bgp.attributes import Attributes, Sliced, parse_reach, parse_unreach, slice_attributes
-from speaker.bgp.errors import TreatAsWithdraw
+from speaker.bgp.errors import ProtocolError, TreatAsWithdraw
 from speaker.bgp.events import Announced, EndOfRib, Event, Ignored, Withdrawn
 from speaker.bgp.framing import Update
-from speaker.bgp.iana import Family
+from speaker.bgp.iana import ErrorCode, Family, UpdateSubcode
 from speaker.bgp.nlri import split, split_run
 from speaker.bgp.opening import Negotiated
 
 #: Distinct attribute sets that a session remembers; a node has a handful. Past it all are forgotten, which
 #: costs decoding again and nothing else.
 REMEMBERED = 1024
+
+_IPV4_OCTETS = 4
 
 
 class RouteReader:
@@ -45,6 +47,9 @@ class RouteReader:
             sliced = slice_attributes(field)
             if sliced.reach is not None or sliced.unreach is not None:
                 self._multiprotocol(events, sliced, more=bool(update.announced))
+            elif sliced.broken and not update.announced and not update.withdrawn:
+                # RFC 7606 3 j: its routes are in what cannot be read, so there is nothing to withdraw.
+                raise ProtocolError(ErrorCode.UPDATE_MESSAGE, UpdateSubcode.MALFORMED_ATTRIBUTE_LIST, sliced.broken)
             if not update.announced:
                 return
             # With MP_REACH_NLRI in it the field differs each time, so it is no key to remember.
@@ -63,8 +68,12 @@ class RouteReader:
                 self._withdraw(events, family, field)
         if sliced.reach is not None:
             reach = parse_reach(sliced.reach)
-            key = (sliced.plain, reach.next_hop)
-            learned = self._learned.get(key) or self._learn(key, sliced, reach.next_hop)
+            learned: Attributes | str
+            if reach.family is Family.IPV4 and len(reach.next_hop) != _IPV4_OCTETS:
+                learned = "MP_REACH_NLRI: an IPv6 next hop of IPv4 prefixes, which was not agreed on (RFC 8950)"
+            else:
+                key = (sliced.plain, reach.next_hop)
+                learned = self._learned.get(key) or self._learn(key, sliced, reach.next_hop)
             self._announce(events, reach.family, learned, [reach.nlri])
 
     def _learn(self, key: object, sliced: Sliced, next_hop: bytes | None) -> Attributes | str:
