@@ -158,9 +158,10 @@ def calls() -> Iterator[tuple[str, str, ast.expr, list[ast.keyword]]]:
     """Where, level, event and keys of everything that looks like `log.LEVEL(EVENT, key=...)` in Onepeer."""
     for source in SOURCES:
         for node in ast.walk(ast.parse(source.read_text())):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
-                if node.func.attr in LEVELS:
-                    yield f"{source.name}:{node.lineno}", node.func.attr, node.args[0], node.keywords
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args):
+                continue
+            if node.func.attr in LEVELS:
+                yield f"{source.name}:{node.lineno}", node.func.attr, node.args[0], node.keywords
 
 
 def test_every_event_is_said_with_its_own_level_and_keys() -> None:
