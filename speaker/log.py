@@ -69,7 +69,10 @@ class LogEvent(StrEnum):
         "settings_refused", "error", "problems",
         "The changed settings have mistakes; the old ones stay in force until the file is put right.",
     )  # fmt: skip
-    ROSTER_CHANGED = "roster_changed", "info", "added removed changed nodes", "The roster in force has changed."
+    ROSTER_CHANGED = (
+        "roster_changed", "info", "added removed changed nodes remark",
+        "Another roster is in force, with so many nodes; the first one too.",
+    )  # fmt: skip
     ROSTER_PROBLEM = (
         "roster_problem", "error", "problems",
         "The changed roster cannot be used; the last good one stays in force.",
@@ -112,8 +115,9 @@ class LogEvent(StrEnum):
         "each address; `count` is how often since it was last said.",
     )  # fmt: skip
     MD5_REFUSED = (
-        "md5_refused", "warning", "address count",
-        "The kernel dropped calls with a wrong or missing TCP MD5 signature (RFC 2385).",
+        "md5_refused", "warning", "reason count suspects",
+        "The kernel dropped packets with a wrong, missing or unexpected TCP MD5 signature (RFC 2385). It does not tell "
+        "whose: `suspects` are the peers without a session.",
     )  # fmt: skip
     NODE_REFUSED = (
         "node_refused", "warning", "reason text",
