@@ -1,8 +1,8 @@
 """How does a session live on a TCP connection? Octets in, the session's events out, and one timer.
 
-A `Connection` carries out what its session asks of TCP and hands everything else to its owner. Its timer is armed
-once and looks at the session's deadline when it fires: a peer that speaks all the time moves the deadline, and moving
-a timer with it would cost more than the message.
+A `Connection` carries out what its session asks of TCP and hands everything else to its owner. Its timer is moved only
+to an earlier deadline; when it fires too early it is armed again. A peer that speaks all the time puts its deadline
+off, and moving a timer with it would cost more than the message.
 """
 
 import asyncio
@@ -145,7 +145,9 @@ class Connection(asyncio.Protocol):
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
-        elif self._timer is None:
+        elif self._timer is None or deadline < self._timer.when():
+            if self._timer is not None:
+                self._timer.cancel()
             self._timer = self._loop.call_at(deadline, self._fire)
 
     def _fire(self) -> None:
