@@ -1,0 +1,32 @@
+# Every target sets up what it needs. A bare Debian machine with Python 3.11 or later and root is enough.
+SHELL := /bin/bash
+PYTHON ?= python3
+export PYTHON
+BIN := .venv/bin
+
+.PHONY: help setup demo test bench lint clean
+
+help: ## Say what can be made.
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+setup: ## Make .venv with onepeer and the tools of its tests.
+	@scripts/setup
+
+demo: setup ## Show one neighbor line at work, on a real router in network namespaces.
+	@$(BIN)/python -m tests.lab.demo
+
+test: lint ## Run all tests, with real routers in network namespaces.
+	@scripts/debian gcc libc6-dev
+	@$(BIN)/pytest
+
+lint: setup ## Check form, types, and that imports follow the way of the data.
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: setup ## Measure Onepeer beside BIRD, FRR, OpenBGPD and GoBGP, and write docs/benchmarks.md.
+	@$(BIN)/python -m tests.bench --write docs/benchmarks.md
+
+clean: ## Take away .venv and caches.
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
