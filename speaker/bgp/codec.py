@@ -210,7 +210,7 @@ def _graceful(capability: Any) -> GracefulRestart | None:
         restart_time=int(capability.restart_time),
         restarting=bool(capability.restart_flag & _RESTARTING),
         notification=bool(capability.restart_flag & _NOTIFICATION),
-        families=tuple(_families(capability.families())),
+        families=tuple(_families(family for family, flags in capability.items() if flags & _FORWARDING)),
     )
 
 

@@ -21,6 +21,10 @@ _OPTIONAL_EXTENDED = AttributeFlag.OPTIONAL | AttributeFlag.EXTENDED_LENGTH
 
 Wishes = dict[bytes, Encoded | None]
 
+#: Stands in `sent` for what the router holds and is to be sent again: unlike any wish, so that none is left out, and
+#: yet there, so that a withdrawal is.
+_ONCE_MORE = Encoded(b"", b"")
+
 
 class AdjRibOut:
     """What one router session has been sent of one family, and what it is still to be sent.
@@ -54,17 +58,16 @@ class AdjRibOut:
 
     def end_of_rib(self) -> None:
         """Once everything wished for by then is sent, say that this was all (RFC 4724 2)."""
-        self._closing.append(_end_of_rib(self.family))
+        _add(self._closing, _end_of_rib(self.family))
 
     def refresh(self, *, enhanced: bool) -> None:
         """Send everything again; between the marks of RFC 7313 where both sides know them."""
         for path_id, sent in self.sent.items():
-            wishes = self._wishes(path_id)
-            self._pending[path_id] = {**sent, **wishes}
-        self.sent = {}
+            self._pending[path_id] = {**sent, **self._pending.get(path_id, {})}
+            self.sent[path_id] = dict.fromkeys(sent, _ONCE_MORE)
         if enhanced:
-            self._opening.append(_refresh_mark(self.family, RefreshSubtype.BEGIN_OF_RIB))
-            self._closing.append(_refresh_mark(self.family, RefreshSubtype.END_OF_RIB))
+            _add(self._opening, _refresh_mark(self.family, RefreshSubtype.BEGIN_OF_RIB))
+            _add(self._closing, _refresh_mark(self.family, RefreshSubtype.END_OF_RIB))
 
     @property
     def idle(self) -> bool:
@@ -160,6 +163,12 @@ class AdjRibOut:
         count = max(1, room // (len(path_id) + self._nlri_size))
         for at in range(0, len(prefixes), count):
             yield path_id + path_id.join(prefixes[at : at + count])
+
+
+def _add(marks: list[bytes], mark: bytes) -> None:
+    """A router that asks faster than it reads is answered once."""
+    if mark not in marks:
+        marks.append(mark)
 
 
 def _message(body: bytes) -> bytes:
