@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from speaker.cli.page import BLANK, Block, Grid, Page, Text, Tone, grid, line, without_empty
-from speaker.cli.words import age, by_family, count, ending
+from speaker.cli.words import age, carried, count, ending
 from speaker.serve.views import (
     FamilyOut,
     Health,
@@ -91,8 +91,9 @@ def _router_name(router: RouterView) -> str:
 
 
 def _out_remark(out: FamilyOut) -> str | None:
+    why = None if out.mode == "addpath" else out.mode_reason  # what is best needs no excuse
     held = None if out.end_of_rib_sent else "End-of-RIB not sent yet"
-    return "; ".join(part for part in (out.mode_reason, held) if part) or None
+    return "; ".join(part for part in (why, held) if part) or None
 
 
 def _state(session: SessionView) -> Text:
@@ -114,7 +115,7 @@ def _facts(status: StatusView) -> Iterator[Block]:
         ("listening", ", ".join(status.listen)),
         ("roster", f"{count(roster.nodes, 'node')}, {roster.source}"),
         ("nodes up", names),
-        ("paths", f"{by_family(status.paths)}, to prefixes: {by_family(status.prefixes)}{refused}"),
+        ("paths", f"{carried(status.paths, status.prefixes)}{refused}"),
     ]
     for name, text in facts:
         yield line(Text(f"{name:<11}", Tone.DIM), text)

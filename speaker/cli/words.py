@@ -21,9 +21,14 @@ def count(number: int, one: str, many: str | None = None) -> str:
     return f"{number} {one if number == 1 else many or one + 's'}"
 
 
-def by_family(numbers: dict[str, int]) -> str:
-    """`4 ipv4, 2 ipv6`; `0` where there is nothing."""
-    return ", ".join(f"{number} {family}" for family, number in numbers.items()) or "0"
+def carried(paths: dict[str, int], prefixes: dict[str, int]) -> str:
+    """`3 ipv4 paths to 2 prefixes, 4 ipv6 paths to 4 prefixes`; `none`."""
+    families = [family for family, number in paths.items() if number]
+    said = (
+        f"{count(paths[family], f'{family} path')} to {count(prefixes.get(family, 0), 'prefix', 'prefixes')}"
+        for family in families
+    )
+    return ", ".join(said) or "none"
 
 
 def ending(end: SessionEnd, now: float) -> str:

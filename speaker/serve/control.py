@@ -33,7 +33,7 @@ from speaker.serve.views import RouteView
 log = structlog.get_logger()
 
 SLICE: Final = 64
-"""Routes made and sent before the sessions get their turn: about 1 ms with three paths each."""
+"""Paths made and sent before the sessions get their turn: about 1.5 ms. A prefix is never cut in two."""
 
 KEY: Final = "control.socket"
 
@@ -94,12 +94,23 @@ async def _stream(request: web.Request, routes: Iterator[RouteView]) -> web.Stre
     await response.prepare(request)
     await response.write(b'{"routes":[')
     comma = b""
-    while piece := list(islice(routes, SLICE)):
+    while piece := _slice(routes):
         await response.write(comma + b",".join(route.model_dump_json().encode() for route in piece))
         comma = b","
         await asyncio.sleep(0)  # write() only waits once its buffer is full
     await response.write(b"]}")
     return response
+
+
+def _slice(routes: Iterator[RouteView]) -> list[RouteView]:
+    """The next routes, up to the one that fills a slice; none at the end."""
+    piece, paths = [], 0
+    for route in routes:
+        piece.append(route)
+        paths += max(1, len(route.paths))
+        if paths >= SLICE:
+            break
+    return piece
 
 
 # ---- the socket

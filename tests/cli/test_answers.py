@@ -40,7 +40,7 @@ def test_status_answers_at_a_glance() -> None:
         "MISSING NODE  SINCE  WHY",
         "leviathan3    59d    never dialed",
     ]
-    assert "paths      3 ipv4, to prefixes: 2 ipv4; 1 refused by the guard" in done.out.splitlines()
+    assert "paths      3 ipv4 paths to 2 prefixes; 1 refused by the guard" in done.out.splitlines()
     assert (done.status, done.err) == (3, "")
 
 

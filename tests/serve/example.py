@@ -67,7 +67,7 @@ def carried(paths: int, pending: int = 0) -> FamilyOut:
     return FamilyOut(
         family="ipv4",
         mode="addpath",
-        mode_reason=None,
+        mode_reason="the router takes ADD-PATH",
         paths_sent=paths,
         paths_pending=pending,
         end_of_rib_sent=True,

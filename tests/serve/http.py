@@ -1,6 +1,5 @@
 """Asking the servers as their clients do."""
 
-import asyncio
 from pathlib import Path
 
 import aiohttp
@@ -15,9 +14,3 @@ async def get(url: str, socket: Path | None = None, **headers: str) -> tuple[int
         client.get(url, headers=headers) as response,
     ):
         return response.status, response.headers["Content-Type"], await response.text()
-
-
-async def stopped(server: asyncio.Task[object]) -> None:
-    """Cancel it and wait until it is gone."""
-    server.cancel()
-    await asyncio.wait([server])
