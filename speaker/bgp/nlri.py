@@ -41,14 +41,19 @@ def split(field: bytes, family: Family) -> list[bytes]:
 
 
 def split_run(fields: list[bytes], family: Family) -> list[bytes]:
-    """The prefixes of several NLRI fields of one size, as `split` gives them; fields of one prefix are kept."""
+    """The prefixes of several NLRI fields of one size, as `split` gives them of each; fields of one prefix are kept.
+
+    Raises ProtocolError as `split` does.
+    """
     if len(fields) == 1:
         return split(fields[0], family)
     field = b"".join(fields)
     size = len(fields[0])
-    if field[0] <= family.bits and size == 1 + _OCTETS[field[0]] and field[::size].count(field[0]) == len(fields):
-        return fields
-    return split(field, family)
+    stride = 1 + _OCTETS[field[0]] if field[0] <= family.bits else 0
+    if stride and size % stride == 0 and field[::stride].count(field[0]) * stride == len(field):
+        return fields if size == stride else split(field, family)
+    # One by one: a prefix that is cut short must not go on in the next field.
+    return [prefix for one in fields for prefix in split(one, family)]
 
 
 def canonical(nlri: bytes) -> bytes:
