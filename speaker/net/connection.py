@@ -12,7 +12,7 @@ from typing import Protocol, cast
 
 from speaker.bgp.events import Dial, Disconnect, Event, Transmit
 from speaker.bgp.session import Session
-from speaker.net.sockets import Address, SocketError, tune
+from speaker.net.sockets import Address, SocketError, reason, tune
 
 #: Octets that asyncio may hold for a peer that does not read; above it the owner is told to stop. With what the
 #: kernel holds this is all that a slow router costs beyond its Adj-RIB-Out.
@@ -98,7 +98,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
-        why = "the peer closed the connection" if exc is None else getattr(exc, "strerror", None) or str(exc)
+        why = reason(exc) if isinstance(exc, OSError) else str(exc or "the peer closed the connection")
         self.carry_out(self.session.disconnected(self._loop.time(), why))
 
     def pause_writing(self) -> None:
@@ -121,7 +121,7 @@ class Connection(asyncio.Protocol):
             if sock is not None:
                 sock.close()
             self._dialing = None
-            why = getattr(error, "strerror", None) or str(error)
+            why = reason(error) if isinstance(error, OSError) else str(error)
             self.carry_out(self.session.disconnected(self._loop.time(), why))
         except asyncio.CancelledError:
             if sock is not None:

@@ -6,6 +6,7 @@ roster had its key must not go on without.
 """
 
 import errno
+import os
 import socket
 import struct
 from collections.abc import Mapping
@@ -33,10 +34,11 @@ MD5_COUNTERS = {
 
 
 class SocketError(Exception):
-    """A socket cannot be had as the settings want it: `why` and the `way_out`."""
+    """A socket cannot be had as the settings want it: for `what`, `why`, and the `way_out`."""
 
-    def __init__(self, why: str, way_out: str) -> None:
-        super().__init__(f"{why}: {way_out}")
+    def __init__(self, what: str, why: str, way_out: str) -> None:
+        super().__init__(f"{what}: {why}; {way_out}")
+        self.what = what
         self.why = why
         self.way_out = way_out
 
@@ -104,9 +106,9 @@ def set_password(sock: socket.socket, peer: Address, password: bytes | None) -> 
             return  # there was no key to take away
         if error.errno == errno.ENOMEM:
             way_out = "raise the sysctl net.core.optmem_max, which bounds the keys of one socket"
-            raise SocketError(f"no room for the TCP MD5 key of {peer}", way_out) from None
+            raise SocketError(f"the TCP MD5 key of {peer}", "there is no room for it", way_out) from None
         way_out = "use a kernel with CONFIG_TCP_MD5SIG, or take the password_file away"
-        raise SocketError(f"the TCP MD5 key of {peer} cannot be set ({error.strerror})", way_out) from None
+        raise SocketError(f"the TCP MD5 key of {peer}", reason(error), way_out) from None
 
 
 def set_ttl_security(sock: socket.socket, local: Address, hops: int) -> None:
@@ -150,4 +152,9 @@ def _explained(error: OSError, address: Address, port: int) -> SocketError:
         errno.EADDRNOTAVAIL: "no interface of this host has the address (ip address)",
         errno.EACCES: "ports below 1024 want root or CAP_NET_BIND_SERVICE",
     }
-    return SocketError(f"{where}: {error.strerror}", ways.get(error.errno or 0, "see the kernel's word for it"))
+    return SocketError(where, reason(error), ways.get(error.errno or 0, "see connect(2) and bind(2) for the reason"))
+
+
+def reason(error: OSError) -> str:
+    """The system's own words. asyncio puts its own into `strerror`."""
+    return os.strerror(error.errno).lower() if error.errno else str(error)
