@@ -198,6 +198,12 @@ class Session:
         """End the session with a Cease (RFC 4486), where an OPEN has gone out to be ceased."""
         return self._handle(Input.STOP, now, codec.notification(ErrorCode.CEASE, subcode, text))
 
+    def probe(self) -> list[Event]:
+        """A KEEPALIVE out of turn, to learn from TCP whether the other end still knows of an established session."""
+        if self.state is State.ESTABLISHED:
+            self._events.append(Transmit(codec.KEEPALIVE))
+        return self._take()
+
     def abandon(self) -> list[Event]:
         """End the session by closing TCP without a NOTIFICATION: a peer that helps with graceful restart
         then keeps our routes (RFC 4724 4.2)."""
