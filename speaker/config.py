@@ -27,11 +27,13 @@ from speaker.settings_values import (
     HoldTime,
     HostAddress,
     Identifier,
+    LocalAddresses,
     Name,
     PasswordFile,
     Port,
     RestartTime,
     SocketAddress,
+    Switch,
     Wait,
     Whole,
 )
@@ -71,8 +73,11 @@ class Router(Section):
     """TCP port on the router. 179 is BGP's (RFC 4271, 8.2.1), and few routers can listen elsewhere."""
     asn: AsNumber = _resolved()
     """The router's AS. Ours unless said, which is iBGP; another makes it eBGP."""
+    local_addresses: LocalAddresses = _resolved()
+    """From where we dial: each is a `neighbor` of the router, a session and a lane of its own, 1..32 of the
+    router's family. The first listen address of that family unless said: one line is enough to begin with."""
     local_address: HostAddress = _resolved()
-    """From where we dial: the `neighbor` of the router. The first listen address of the router's family."""
+    """Short for `local_addresses` with one. In a loaded tree it is the first of them; who dials takes them all."""
     password_file: PasswordFile | None = None
     """A file with the TCP MD5 password (RFC 2385). None unless said: the router must have the same one."""
     hold_time: HoldTime = 90.0
@@ -81,8 +86,12 @@ class Router(Section):
     """Who dials: active = we, passive = the router. Both is up soonest (collisions: RFC 4271, 6.8)."""
     ttl_security: Whole | None = Field(default=None, ge=1, le=254)
     """Hops, 1..254: what comes from farther is dropped (RFC 5082). Off unless said: it takes both sides."""
+    mode: Literal["auto", "addpath", "lanes", "spread"] = "auto"
+    """How many paths of a prefix reach it. By what it offers and how many local addresses there are."""
     max_paths: Whole | None = Field(default=None, ge=1)
-    """The most paths of a prefix by ADD-PATH. All unless said: the router has its own `maximum-paths`."""
+    """The most paths of a prefix, by ADD-PATH or in lanes. All: the router has its own `maximum-paths`."""
+    link_bandwidth: Switch = False
+    """Whether each path says its node's weight, in Gbit/s (RFC 10005). Off: it changes how routers balance."""
 
     @property
     def password(self) -> bytes | None:
@@ -187,14 +196,17 @@ class Settings(Section):
         return self
 
     def _router(self, at: int, router: Router) -> Router:
-        local: Address | None = router.local_address
-        if local is None:
+        local: tuple[Address, ...] = router.local_addresses
+        if not local:
             family = router.address.version
-            local = next((address for address in self.listen.addresses if address.version == family), None)
-        if local is None:
-            raise no_local_address(at, router.address).error()
+            listen = (address for address in self.listen.addresses if address.version == family)
+            first = router.local_address or next(listen, None)
+            if first is None:
+                raise no_local_address(at, router.address).error()
+            local = (first,)
         name, asn = router.name or str(router.address), router.asn or self.asn
-        return router.model_copy(update={"name": name, "asn": asn, "local_address": local})
+        lanes = {"local_addresses": local, "local_address": local[0]}
+        return router.model_copy(update={"name": name, "asn": asn, **lanes})
 
 
 def load(path: Path) -> Settings:

@@ -80,6 +80,9 @@ def _finding(detail: ErrorDetails, examples: Mapping[str, str]) -> Finding:
         return Finding(loc, f"{show(value)} is not known here", "", f"write one of {context['expected']}")
     if kind == "too_short":
         return Finding(loc, "is empty", "at least one is needed", "add one, or see docs/settings.md")
+    if kind == "too_long":
+        most = context["max_length"]
+        return Finding(loc, f"{len(value)} are too many", f"the most is {most}", f"keep {most}")
     if kind in _LIMITS:
         limit = next(iter(context.values()))
         what, bound = _LIMITS[kind]
@@ -187,15 +190,19 @@ def cross_check(document: Document) -> list[Problem]:
     data = document.data
     listen = read(data, values.address, "listen", "addresses", EACH)
     routers = read(data, values.address, "routers", EACH, "address")
-    local = read(data, values.address, "routers", EACH, "local_address")
+    local = {
+        **read(data, values.address, "routers", EACH, "local_address"),
+        **read(data, values.address, "routers", EACH, "local_addresses", EACH),
+    }
     prefixes = read(data, values.prefix, "guard", "prefixes", EACH)
     findings = [
         *twice(listen, "one listener serves an address", "remove one"),
-        *twice(routers, "a call is known by the address it comes from", "remove one"),
+        *twice(routers, "a call is known by the address it comes from", "keep one; for lanes, see local_addresses"),
         *_router_names(data, routers),
         *twice(prefixes, "once is enough", "remove one"),
         *_own_addresses(routers, listen, local),
         *_families(data, listen, routers, local),
+        *_lanes(data, listen, local),
         *_router_id(data, listen, routers),
         *exposed(routers, prefixes, "the router's"),
         *exposed({**listen, **local}, prefixes, "our own"),
@@ -227,13 +234,59 @@ def _families(
 ) -> Iterator[Finding]:
     families = {address.version for address in listen.values()}
     all_known = bool(listen) and _all_right(data, listen)
+    said = _by_router(data, "local_address") | _by_router(data, "local_addresses")
     for loc, address in routers.items():
-        at = (*loc[:2], "local_address")
-        if at in local and local[at].version != address.version:
-            why = f"the router's address is IPv{address.version}"
-            yield Finding(at, f"{local[at]} is of the wrong family", why, f"write an IPv{address.version} address")
-        elif not list(find(data, at)) and all_known and address.version not in families:
+        for at, ours in local.items():
+            if at[:2] == loc[:2] and ours.version != address.version:
+                why = f"the router's address is IPv{address.version}"
+                yield Finding(at, f"{ours} is of the wrong family", why, f"write an IPv{address.version} address")
+        if loc[:2] not in said and all_known and address.version not in families:
             yield no_local_address(int(loc[1]), address)
+
+
+def _lanes(data: object, listen: Mapping[Loc, Address], local: Mapping[Loc, Address]) -> Iterator[Finding]:
+    """What the local addresses of a router cannot be, beside each other and beside its other keys."""
+    one, several = _by_router(data, "local_address"), _by_router(data, "local_addresses")
+    for at in one.keys() & several.keys():
+        why = "it is short for a list of one"
+        yield Finding((*at, "local_address"), "stands beside local_addresses", why, "keep one of the two")
+    for at in several:
+        lanes = {loc: address for loc, address in local.items() if loc[:3] == (*at, "local_addresses")}
+        yield from twice(lanes, "each lane is a session from an address of its own", "remove one")
+    for at, mode in _by_router(data, "mode").items():
+        addresses = several.get(at, [None])
+        if isinstance(addresses, list) and addresses:
+            yield from _mode((*at, "mode"), mode, len(addresses))
+    for at, said in _by_router(data, "link_bandwidth").items():
+        if said is True and _by_router(data, "mode").get(at) == "spread":
+            why = "a prefix has one path there, and the weights choose whose"
+            yield Finding((*at, "link_bandwidth"), "says nothing with spread", why, "remove it, or use another mode")
+    for at, connect in _by_router(data, "connect").items():
+        if connect == "passive" and _all_right(data, listen):
+            yield from _deaf({loc: address for loc, address in local.items() if loc[:2] == at}, listen)
+
+
+def _mode(loc: Loc, mode: object, lanes: int) -> Iterator[Finding]:
+    if mode == "lanes" and lanes == 1:
+        why = "each lane is a session from an address of its own, and this router has one"
+        way_out = "add local_addresses, like [192.168.3.11, 192.168.3.12], or use spread"
+        yield Finding(loc, "lanes needs more local addresses", why, way_out)
+    elif mode in ("addpath", "spread") and lanes > 1:
+        way_out = "keep one of them, or use lanes or auto"
+        yield Finding(loc, f"{mode} is one session", f"local_addresses has {lanes}, for as many", way_out)
+
+
+def _deaf(local: Mapping[Loc, Address], listen: Mapping[Loc, Address]) -> Iterator[Finding]:
+    """Local addresses of a router that we do not dial, where nobody takes its calls."""
+    for loc, address in local.items():
+        if address not in listen.values():
+            why = "connect is passive, so this router calls us there, and no listen address is it"
+            yield Finding(loc, f"{address} does not listen", why, "add it to listen.addresses")
+
+
+def _by_router(data: object, key: str) -> dict[Loc, object]:
+    """What each router says at `key`, by the way to the router; those that say nothing are left out."""
+    return {loc[:2]: value for loc, value in find(data, ("routers", EACH, key))}
 
 
 def _all_right(data: object, listen: Mapping[Loc, Address]) -> bool:

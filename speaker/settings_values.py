@@ -183,6 +183,14 @@ def whole_number(value: object, way_out: str = "write a number like 1000") -> in
     raise refuse(f"{show(value)} is not a whole number", "", way_out)
 
 
+def switch(value: object) -> bool:
+    """On or off. YAML 1.1 had more words for it, and `no` is Norway's."""
+    if isinstance(value, bool):
+        return value
+    meant = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(str(value).lower(), "true or false")
+    raise refuse(f"{show(value)} is neither true nor false", "", f"write {meant}")
+
+
 # ---- durations
 
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -330,11 +338,13 @@ def secret(value: object, info: ValidationInfo) -> Secret:
 
 
 HostAddress = Annotated[Address, BeforeValidator(address)]
+LocalAddresses = Annotated[tuple[HostAddress, ...], Field(min_length=1, max_length=32)]
 SocketAddress = Annotated[Address, BeforeValidator(socket_address)]
 Identifier = Annotated[IPv4Address, BeforeValidator(identifier)]
 GuardPrefix = Annotated[Prefix, BeforeValidator(prefix)]
 AsNumber = Annotated[int, BeforeValidator(as_number)]
 Whole = Annotated[int, BeforeValidator(whole_number)]
+Switch = Annotated[bool, BeforeValidator(switch)]
 Port = Annotated[int, BeforeValidator(whole_number), Field(ge=1, le=65535)]
 HoldTime = Annotated[float, BeforeValidator(hold_time)]
 RestartTime = Annotated[float, BeforeValidator(restart_time)]

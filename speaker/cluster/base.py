@@ -29,6 +29,8 @@ class Node:
     """Its AS, 1..4294967294."""
     password: bytes | None = field(default=None, repr=False)
     """TCP MD5 key of 1..80 octets, if its sessions must have one."""
+    weight: int = 1
+    """Its share of the traffic beside the other nodes', 1..255."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from speaker.cluster.watch import EVERY, FileWatch
 from speaker.config import Section, Settings
 from speaker.settings_check import Finding, named_files, problems_of, read, twice
 from speaker.settings_file import EACH, Document, Loc, SettingsError, read_document
-from speaker.settings_values import Address, AsNumber, HostAddress, Name, PasswordFile
+from speaker.settings_values import Address, AsNumber, HostAddress, Name, PasswordFile, Whole
 
 
 class NodeEntry(Section):
@@ -29,6 +29,8 @@ class NodeEntry(Section):
     """Its AS number. That of `nodes.asn` unless said."""
     password_file: PasswordFile | None = None
     """Its TCP MD5 password, from the folder of this file. That of `nodes.password_file` unless said."""
+    weight: Whole = Field(default=1, ge=1, le=255)
+    """Its share of the traffic beside the other nodes': 3 gets three times what 1 gets. All alike unless said."""
 
 
 class NodesFile(Section):
@@ -68,7 +70,7 @@ def read_roster(settings: Settings) -> tuple[Roster, tuple[Path, ...]]:
 def _node(entry: NodeEntry, settings: Settings) -> Node:
     default = settings.nodes
     password = entry.password_file.octets if entry.password_file else default.password
-    return Node(entry.name, entry.addresses, entry.asn or default.asn, password)
+    return Node(entry.name, entry.addresses, entry.asn or default.asn, password, entry.weight)
 
 
 def _clashes(document: Document, settings: Settings) -> Iterator[Finding]:

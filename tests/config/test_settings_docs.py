@@ -39,6 +39,8 @@ def default_text(field: FieldInfo) -> str | None:
         return "required"
     if isinstance(value, BaseModel):
         return "on"
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, float):
         return f"{value:g}s"
     if value is None:
