@@ -283,7 +283,13 @@ class Speaker:
         def offer(router: Router) -> RouterOffer:
             restart_time = int(settings.graceful_restart.restart_time)
             strip = frozenset(settings.guard.strip_communities)
-            return RouterOffer(int(router.hold_time), restart_time, add_path=True, strip=strip)
+            return RouterOffer(
+                hold_time=int(router.hold_time),
+                restart_time=restart_time,
+                add_path=router.mode in ("auto", "addpath"),
+                strip=strip,
+                link_bandwidth=router.link_bandwidth,
+            )
 
         self.peering.set_routers(settings.routers, offer)
         self._arm_listeners()
@@ -329,8 +335,10 @@ class Speaker:
         wait = self.settings.graceful_restart.wait
         self._log.info(LogEvent.WAITING_FOR_NODES, nodes=self._missing(), wait=wait)
         # A node settles by silence too (MetalLB native has no End-of-RIB), and no event tells of that.
-        while self._loop.time() - begun < wait and (self._missing() or not self.peering.nodes):  # noqa: ASYNC110
+        while self._loop.time() - begun < wait and (self._missing() or not self.peering.nodes):
             await asyncio.sleep(SETTLE_LOOK)
+            if not self.peering.calm and self.peering.has_calmed():
+                self.peering.tell_calm()
         self.peering.tell_whole()
         up = sum(peer.up is not None for peer in self.peering.nodes.values())
         waited = round(self._loop.time() - begun, 1)

@@ -44,9 +44,11 @@ class Reflector:
 
     # --- routers ---
 
-    def add_router(self, name: str, lanes: int, mode: ModeName | None, max_paths: int | None) -> RouterPaths:
-        """A router is configured."""
-        router = self.routers[name] = RouterPaths(self.tables, lanes, mode, max_paths)
+    def add_router(
+        self, name: str, lanes: int, mode: ModeName | None, max_paths: int | None, *, hold: bool = False
+    ) -> RouterPaths:
+        """A router is configured. See RouterPaths."""
+        router = self.routers[name] = RouterPaths(self.tables, lanes, mode, max_paths, hold=hold)
         return router
 
     def remove_router(self, name: str) -> None:
@@ -136,9 +138,15 @@ class Reflector:
             router.apply(changes)
         return True
 
+    def release(self) -> None:
+        """The nodes are back, as far as they will be: see RouterPaths."""
+        self.flush()
+        for router in self.routers.values():
+            router.release()
+
     def end_of_rib(self) -> None:
         """The tables are whole: say so to every router that was not told."""
-        self.flush()
+        self.release()
         for router in self.routers.values():
             router.end_of_rib()
 

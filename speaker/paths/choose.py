@@ -33,7 +33,7 @@ def choose(family: Family, offers: list[Negotiated], lanes: int, configured: Mod
         )
     if configured is not None:
         return Choice(configured, "configured")
-    if takes_many and lanes == 1:
+    if takes_many:
         return Choice(ModeName.ADDPATH, "the router takes ADD-PATH")
     if lanes > 1:
         return Choice(ModeName.LANES, f"{lanes} local addresses are configured")

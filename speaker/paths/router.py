@@ -47,15 +47,26 @@ class RouterPaths:
     lanes       how many sessions are configured
     configured  the mode asked for, None for `auto`
     max_paths   paths of a prefix at most, None for all
+    hold        nodes are still coming back after a start. A router that has kept our routes over it is then sent
+                nothing where a prefix has few seats: the first node back would get them all, and lose them again.
+                With ADD-PATH a path that is back replaces its own old self, so nothing need wait.
     """
 
     def __init__(
-        self, tables: Mapping[Family, Table], lanes: int, configured: ModeName | None, max_paths: int | None
+        self,
+        tables: Mapping[Family, Table],
+        lanes: int,
+        configured: ModeName | None,
+        max_paths: int | None,
+        *,
+        hold: bool = False,
     ) -> None:
         self._tables = tables
         self._count = lanes
         self._configured = configured
         self._max_paths = max_paths
+        self._hold = hold
+        self._held: set[tuple[Family, int]] = set()
         self._lanes: dict[int, _Lane] = {}
         self._families: dict[Family, _FamilyPaths] = {}
 
@@ -73,7 +84,7 @@ class RouterPaths:
             held = self._families.get(family)
             if held is not None and held.choice.mode is choice.mode:
                 held.choice = choice
-                self._place(family, held.mode.lane_up(lane))
+                self._open(family, lane)
             else:
                 self._start_mode(family, choice)
         return {family: held.choice for family, held in self._families.items()}
@@ -84,6 +95,7 @@ class RouterPaths:
         if gone is None:
             return
         for family in gone.outs:
+            self._held.discard((family, lane))
             self._place(family, self._families[family].mode.lane_down(lane))
 
     def set_stance(self, lane: int, stance: Stance) -> None:
@@ -99,6 +111,13 @@ class RouterPaths:
         held = self._lanes[lane]
         if family in held.outs:
             held.outs[family].refresh(enhanced=held.negotiated.enhanced_refresh)
+
+    def release(self) -> None:
+        """The nodes are back, as far as they will be: what was held goes out."""
+        self._hold = False
+        held, self._held = self._held, set()
+        for family, lane in sorted(held, key=str):
+            self._open(family, lane)
 
     def end_of_rib(self) -> None:
         """The table is whole: every session that was not told yet is, after its routes (RFC 4724 2)."""
@@ -165,7 +184,15 @@ class RouterPaths:
         for _, out in lanes:
             out.withdraw_all()
         for lane, _ in lanes:
-            self._place(family, mode.lane_up(lane))
+            self._open(family, lane)
+
+    def _open(self, family: Family, lane: int) -> None:
+        """A lane begins to carry a family."""
+        held = self._families[family]
+        if self._hold and held.choice.mode is not ModeName.ADDPATH and self._lanes[lane].negotiated.graceful:
+            self._held.add((family, lane))
+        else:
+            self._place(family, held.mode.lane_up(lane))
 
     def _place(self, family: Family, placements: Iterable[Placement]) -> None:
         """Turns placements into wishes of the Adj-RIB-Outs."""

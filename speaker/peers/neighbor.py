@@ -94,7 +94,7 @@ class Neighbor(ABC):
         self._peer = Peer(env.local.router_id, env.local.asn, target.connect, jitter)
         self._connections: dict[Session, Connection] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._up_at = 0.0
+        self.up_at = 0.0
         self._stopped = False
         self._seldom = Seldom(SAY_AGAIN)
 
@@ -230,11 +230,11 @@ class Neighbor(ABC):
             self._connections[loser].carry_out(loser.stop(self._loop.time(), subcode))
 
     def _established(self, connection: Connection, negotiated: Negotiated) -> None:
-        self._up_at = self._loop.time()
+        self.up_at = self._loop.time()
         self.up, self.refused = connection, None
         self.since = time.time()
         self.established_count += 1
-        self._peer.came_up(self._up_at)
+        self._peer.came_up(self.up_at)
         self._log.info(
             LogEvent.SESSION_ESTABLISHED,
             local=endpoint(connection.local),
@@ -295,7 +295,7 @@ class Neighbor(ABC):
                 cause=ended.cause,
                 notification=notification,
                 text=text,
-                lasted=round(now - self._up_at, 3),
+                lasted=round(now - self.up_at, 3),
                 paths=self._carried(),
             )
         elif ended.cause is Cause.CONNECTION_FAILED:

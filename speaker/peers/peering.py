@@ -17,6 +17,7 @@ from speaker.config import Router
 from speaker.log import LogEvent
 from speaker.net.connection import Connection
 from speaker.net.sockets import Address
+from speaker.paths.base import ModeName
 from speaker.paths.identifiers import path_ids
 from speaker.peers.neighbor import Env, Local, Neighbor, Target
 from speaker.peers.node import NodeLimits, NodePeer
@@ -29,6 +30,11 @@ from speaker.serve.counters import Counters
 
 #: Seconds between two lines of the log on the same stranger.
 STRANGER_AGAIN = 60.0
+
+
+#: Seconds since the last node came back after which the others are not waited for. MetalLB's native speaker dials again
+#: 1, 2, 4 s after a short absence of ours.
+CALM = 4.0
 
 
 @dataclass(slots=True)
@@ -48,6 +54,7 @@ class Peering:
         self.roster = Roster()
         self.nodes: dict[Address, NodePeer] = {}
         self.routers: dict[str, list[RouterPeer]] = {}
+        self.calm = False
         self.whole = False
         self._env = Env(local, self.reflector, counters, self._changed)
         self._loop = asyncio.get_running_loop()
@@ -138,9 +145,22 @@ class Peering:
             return None
         return peer.take_call()
 
+    def has_calmed(self) -> bool:
+        """Whether some nodes are back and no other has come for a while."""
+        now = self._loop.time()
+        up = [peer for peer in self.nodes.values() if peer.up is not None]
+        return any(peer.has_settled(now) for peer in up) and all(now - peer.up_at >= CALM for peer in up)
+
+    def tell_calm(self) -> None:
+        """The nodes that come back after a start are back: what was held for them goes out."""
+        self.calm = True
+        self.reflector.release()
+        for lane in self.lanes():
+            lane.pump()
+
     def tell_whole(self) -> None:
         """The tables hold all that the nodes have: End-of-RIB to every router."""
-        self.whole = True
+        self.calm = self.whole = True
         self.reflector.end_of_rib()
         for lane in self.lanes():
             lane.tell_whole()
@@ -179,11 +199,11 @@ class Peering:
     def _source(self, node: Node, address: Address, path_id: bytes) -> Source:
         asn = self._env.local.asn
         hops = frozenset(a.packed for a in node.addresses)
-        return Source(node.name, address, path_id, node.asn, node.asn == asn, hops)
+        return Source(node.name, address, path_id, node.asn, node.asn == asn, hops, node.weight)
 
     def _fits(self, peer: NodePeer, node: Node, path_id: bytes) -> bool:
         source = self._source(node, peer.source.address, path_id)
-        same = ("node", "path_id", "asn", "next_hops")
+        same = ("node", "path_id", "asn", "next_hops", "weight")
         return peer.target.password == node.password and all(
             getattr(peer.source, name) == getattr(source, name) for name in same
         )
@@ -192,28 +212,36 @@ class Peering:
         self.nodes.pop(address).stop(subcode)
 
     def _add_router(self, router: Router, offer: RouterOffer) -> None:
-        paths = self.reflector.add_router(router.name, 1, None, router.max_paths)
-        target = Target(
-            remote=router.address,
-            asn=router.asn,
-            connect=Connect(router.connect),
-            local=router.local_address,
-            port=router.port,
-            password=router.password,
-            hops=router.ttl_security,
-        )
+        mode = None if router.mode == "auto" else ModeName(router.mode)
+        lanes_count, hold = len(router.local_addresses), not self.calm
+        paths = self.reflector.add_router(router.name, lanes_count, mode, router.max_paths, hold=hold)
         self._settings[router.name] = router
-        lane = RouterPeer(self._env, router.name, 0, target, offer, paths)
-        self.routers[router.name] = [lane]
-        if self.whole:
-            lane.tell_whole()
-        lane.start()
+        lanes = self.routers[router.name] = [
+            RouterPeer(self._env, router.name, lane, _target(router, local), offer, paths)
+            for lane, local in enumerate(router.local_addresses)
+        ]
+        for lane in lanes:
+            if self.whole:
+                lane.tell_whole()
+            lane.start()
 
     def _remove_router(self, name: str) -> None:
         del self._settings[name]
         for lane in self.routers.pop(name):
             lane.stop(CeaseSubcode.OTHER_CONFIGURATION_CHANGE)
         self.reflector.remove_router(name)
+
+
+def _target(router: Router, local: Address) -> Target:
+    return Target(
+        remote=router.address,
+        asn=router.asn,
+        connect=Connect(router.connect),
+        local=local,
+        port=router.port,
+        password=router.password,
+        hops=router.ttl_security,
+    )
 
 
 def _compare(old: Roster, new: Roster) -> RosterChange:

@@ -30,12 +30,14 @@ class RouterOffer:
     hold_time, restart_time     whole seconds; a restart_time of 0 leaves graceful restart out
     add_path                    whether we offer to send several paths
     strip                       communities it must not see, as on the wire
+    link_bandwidth              each path says its node's weight
     """
 
     hold_time: int
     restart_time: int
     add_path: bool
     strip: frozenset[bytes]
+    link_bandwidth: bool
 
 
 class RouterPeer(Neighbor):
@@ -56,9 +58,9 @@ class RouterPeer(Neighbor):
 
     def set_offer(self, offer: RouterOffer) -> None:
         """Other wishes: communities are stripped from now on, the rest is told in the next OPEN."""
-        strip_changed = offer.strip != self._wants.strip
+        looks_changed = (offer.strip, offer.link_bandwidth) != (self._wants.strip, self._wants.link_bandwidth)
         self._wants = offer
-        if strip_changed and self.negotiated is not None:
+        if looks_changed and self.negotiated is not None:
             self.paths.set_stance(self.lane, self._stance(self.negotiated))
             self.pump()
 
@@ -120,9 +122,15 @@ class RouterPeer(Neighbor):
         self.pump()
 
     def _stance(self, negotiated: Negotiated) -> Stance:
-        local, strip = self.env.local, self._wants.strip
-        cluster_id = local.cluster_id.packed
-        return Stance(local.asn, cluster_id, negotiated.ibgp, negotiated.as4, negotiated.max_size, strip)
+        return Stance(
+            asn=self.env.local.asn,
+            cluster_id=self.env.local.cluster_id.packed,
+            ibgp=negotiated.ibgp,
+            as4=negotiated.as4,
+            max_size=negotiated.max_size,
+            strip=self._wants.strip,
+            link_bandwidth=self._wants.link_bandwidth,
+        )
 
     def _down(self, ended: Ended) -> None:
         self.paths.session_down(self.lane)

@@ -5,6 +5,7 @@ left. With another AS on either side Onepeer has a route server's manners: AS_PA
 as a third party's (RFC 4271 5.1.3), because the packets must go to the node and never to Onepeer.
 """
 
+import struct
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -21,6 +22,9 @@ NO_ADVERTISE = bytes.fromhex("ffffff02")
 NO_EXPORT_SUBCONFED = bytes.fromhex("ffffff03")
 
 _SEGMENT_MAX = 255
+_LINK_BANDWIDTH = bytes((0x40, 0x04))  # non-transitive two-octet AS specific, link bandwidth
+_GIGABIT = 125_000_000.0
+_AS_MAX, _AS_TRANS = 65535, 23456
 
 #: Octets of an UPDATE beside its attributes, with one IPv6 host route, both next hops and a path identifier.
 _OVERHEAD = 96
@@ -43,6 +47,7 @@ class Stance:
     as4                 it takes four-octet AS numbers (RFC 6793)
     max_size            octets in the longest message it takes
     strip               communities it must not see, as on the wire: 4 octets, or 12 for large ones
+    link_bandwidth      each path says its node's weight (draft-ietf-idr-link-bandwidth)
     """
 
     asn: int
@@ -51,6 +56,7 @@ class Stance:
     as4: bool
     max_size: int
     strip: frozenset[bytes] = frozenset()
+    link_bandwidth: bool = False
 
 
 def export(source: Source, attributes: Attributes, stance: Stance) -> Attributes | Withheld:
@@ -64,6 +70,9 @@ def export(source: Source, attributes: Attributes, stance: Stance) -> Attributes
         communities=tuple(c for c in a.communities if c not in stance.strip),
         large_communities=tuple(c for c in a.large_communities if c not in stance.strip),
     )
+    if stance.link_bandwidth:
+        others = tuple(c for c in a.extended_communities if c[:2] != _LINK_BANDWIDTH)
+        a = a.but(extended_communities=(*others, link_bandwidth(stance.asn, source.weight)))
     if stance.ibgp:
         reflected = source.ibgp
         return a.but(
@@ -78,6 +87,15 @@ def export(source: Source, attributes: Attributes, stance: Stance) -> Attributes
         # RFC 4271 5.1.4: a MED heard from one neighboring AS is not passed on to another.
         med=a.med if source.ibgp else None,
     )
+
+
+def link_bandwidth(asn: int, weight: int) -> bytes:
+    """The link bandwidth extended community: `weight` times 1 Gbit/s, as IEEE floating point in octets a second.
+
+    Routers use the ratios alone. An AS number above 65535 is written as AS_TRANS, since the community has two octets
+    for it.
+    """
+    return _LINK_BANDWIDTH + struct.pack("!Hf", asn if asn <= _AS_MAX else _AS_TRANS, weight * _GIGABIT)
 
 
 def _prepend(asn: int, path: tuple[Segment, ...]) -> tuple[Segment, ...]:
