@@ -32,7 +32,8 @@ class RouterPlan(BaseModel):
     port: int
     asn: int
     connect: str
-    local_address: str
+    mode: str
+    local_addresses: list[str]  # a lane each
     frr: list[str]
     edgeos: list[str]
 
@@ -124,7 +125,8 @@ def _router(settings: Settings, router: Router) -> RouterPlan:
         port=router.port,
         asn=router.asn,
         connect=router.connect,
-        local_address=str(router.local_address),
+        mode=router.mode,
+        local_addresses=[str(address) for address in router.local_addresses],
         frr=neighbor.frr(settings, router),
         edgeos=neighbor.edgeos(settings, router),
     )

@@ -136,6 +136,27 @@ def test_ipv6_prefixes_need_the_family_on_the_router(tmp_path: Path) -> None:
     assert family in lines_for(tmp_path, "edgeos", settings)
 
 
+def test_each_lane_is_a_neighbor_of_the_router(tmp_path: Path) -> None:
+    """All that is said of one is said of each."""
+    router = "  - {address: 192.168.3.1, local_addresses: [192.168.3.11, 192.168.3.12], ttl_security: 1}\n"
+    settings = SETTINGS.replace("  - address: 192.168.3.1\n", router).replace("192.168.30.0/24", "'fd00:30::/64'")
+    assert lines_for(tmp_path, "frr", settings) == [
+        "router bgp 64512",
+        " neighbor 192.168.3.11 remote-as 64512",
+        " neighbor 192.168.3.11 ttl-security hops 1",
+        " neighbor 192.168.3.12 remote-as 64512",
+        " neighbor 192.168.3.12 ttl-security hops 1",
+        " address-family ipv6 unicast",
+        "  neighbor 192.168.3.11 activate",
+        "  neighbor 192.168.3.12 activate",
+        "  maximum-paths ibgp 32",
+    ]
+    edgeos = "\n".join(lines_for(tmp_path, "edgeos", settings))
+    for us in ("192.168.3.11", "192.168.3.12"):
+        for words in ("remote-as 64512", "ttl-security hops 1", "address-family ipv6-unicast"):
+            assert f"set protocols bgp 64512 neighbor {us} {words}" in edgeos
+
+
 def test_a_password_is_never_printed(tmp_path: Path) -> None:
     """Its file is named instead, in both words."""
     (tmp_path / "secret").write_text("hunter2\n")
