@@ -77,6 +77,9 @@ _SHUTDOWN_TEXT_MAX = 255
 _ADD_PATH_RECEIVE, _ADD_PATH_SEND = 1, 2
 _HEADER_SIZE = 19
 
+#: RFC 1771's answer to authentication as an optional parameter, which RFC 4271 knows no more.
+_AUTHENTICATION_FAILURE = 5
+
 
 def header(kind: MessageType, size: int) -> bytes:
     """The header of a message whose body has `size` octets (RFC 4271 4.1)."""
@@ -115,7 +118,7 @@ def negotiate(offer: Offer, body: bytes) -> Negotiated:
     agreed.received(theirs)
     peer = _peer_open(theirs)
     families = tuple(f for f in offer.families if (f.afi, f.safi) in agreed.families)
-    if not peer.families and Family.IPV4 in offer.families:
+    if Capability.CODE.MULTIPROTOCOL not in theirs.capabilities and Family.IPV4 in offer.families:
         families = (Family.IPV4,)
     return Negotiated(
         peer=peer,
@@ -162,6 +165,8 @@ def _exa_decode_open(body: bytes) -> Any:
     try:
         decoded = Open.unpack_message(body)
     except Notify as fault:
+        if (fault.code, fault.subcode) == (ErrorCode.OPEN_MESSAGE, _AUTHENTICATION_FAILURE):
+            fault.subcode = OpenSubcode.UNSUPPORTED_OPTIONAL_PARAMETER
         # A version that we do not speak is answered with the one we do (RFC 4271 6.2).
         version = (fault.code, fault.subcode) == (
             ErrorCode.OPEN_MESSAGE,
@@ -395,7 +400,8 @@ def decode_notification(body: bytes) -> Notification:
         return Notification(0, 0, "a NOTIFICATION without code", "", body)
     code, subcode, data = body[0], body[1], body[2:]
     # RFC 8538 3.1: a Hard Reset wraps the NOTIFICATION that it stands for.
-    if code == ErrorCode.CEASE and subcode == CeaseSubcode.HARD_RESET and len(data) >= 2:
+    hard = bytes((ErrorCode.CEASE, CeaseSubcode.HARD_RESET))
+    if body.startswith(hard) and len(data) >= 2 and not data.startswith(hard):
         inner = decode_notification(data)
         return Notification(code, subcode, f"{_name(code, subcode)} ({inner.name})", inner.text, data)
     text = ""
@@ -405,11 +411,19 @@ def decode_notification(body: bytes) -> Notification:
     return Notification(code, subcode, _name(code, subcode), text, data)
 
 
+#: What ExaBGP 5.0.15 has no name for: RFC 7313, RFC 9687; RFC 8538, RFC 9384, RFC 9234.
+_MORE_CODES = {ErrorCode.ROUTE_REFRESH_MESSAGE: "ROUTE-REFRESH message error", 8: "Send hold timer expired"}
+_MORE_SUBCODES: dict[tuple[int, int], str] = {
+    (ErrorCode.CEASE, CeaseSubcode.HARD_RESET): "Hard Reset",
+    (ErrorCode.CEASE, 10): "BFD Down",
+    (ErrorCode.OPEN_MESSAGE, 11): "Role Mismatch",
+}
+_WITHOUT_SUBCODES = (ErrorCode.HOLD_TIMER_EXPIRED, 8)
+
+
 def _name(code: int, subcode: int) -> str:
-    if (code, subcode) == (ErrorCode.CEASE, CeaseSubcode.HARD_RESET):
-        return "Cease / Hard Reset"  # RFC 8538; ExaBGP 5.0.15 does not have it
-    if code == ErrorCode.HOLD_TIMER_EXPIRED:
-        return "Hold timer expired"
-    kind = ExaNotification._str_code.get(code, f"error {code}")
-    detail = ExaNotification._str_subcode.get((code, subcode), f"subcode {subcode}")
-    return f"{kind} / {detail}"
+    kind = ExaNotification._str_code.get(code) or _MORE_CODES.get(code) or f"error {code}"
+    if code in _WITHOUT_SUBCODES:
+        return kind
+    pair = (code, subcode)
+    return f"{kind} / {ExaNotification._str_subcode.get(pair) or _MORE_SUBCODES.get(pair) or f'subcode {subcode}'}"

@@ -29,7 +29,7 @@ from speaker.bgp.events import (
     RefreshRequested,
     Transmit,
 )
-from speaker.bgp.framing import Framer, Message, Update
+from speaker.bgp.framing import HEADER_SIZE, Framer, Message, Update
 from speaker.bgp.iana import (
     CeaseSubcode,
     ErrorCode,
@@ -39,7 +39,7 @@ from speaker.bgp.iana import (
     RefreshSubtype,
     family_of,
 )
-from speaker.bgp.opening import Negotiated, Notification, Offer
+from speaker.bgp.opening import STANDARD_SIZE, Negotiated, Notification, Offer
 from speaker.bgp.routes import RouteReader
 
 #: Seconds for TCP to come up, below Linux's own 130 so that a black-holed address is retried in time.
@@ -50,6 +50,7 @@ OPEN_HOLD_TIME = 240.0
 
 _REFRESH_BODY = 4
 _REFRESH_INVALID_LENGTH = 1
+_NOTIFICATION_DATA = STANDARD_SIZE - HEADER_SIZE - 2
 
 
 class State(Enum):
@@ -340,15 +341,20 @@ class Session:
         assert self.negotiated is not None
         self._arm_hold(now)
         body = message.body
+        # Without RFC 7313 this octet is reserved and says nothing (RFC 2918 3).
+        subtype = body[2] if self.negotiated.enhanced_refresh else RefreshSubtype.REQUEST
         if len(body) != _REFRESH_BODY:
-            if self.negotiated.enhanced_refresh:  # RFC 7313 5
-                text = f"ROUTE-REFRESH of {len(body)} octets"
-                raise ProtocolError(ErrorCode.ROUTE_REFRESH_MESSAGE, _REFRESH_INVALID_LENGTH, text, body)
-            self._events.append(Ignored(f"ROUTE-REFRESH of {len(body)} octets"))
+            text = f"ROUTE-REFRESH of {len(body)} octets"
+            if subtype in (RefreshSubtype.BEGIN_OF_RIB, RefreshSubtype.END_OF_RIB):
+                # RFC 7313 5: with the whole message as data, as far as a NOTIFICATION has room for it.
+                whole = codec.header(MessageType.ROUTE_REFRESH, len(body)) + body
+                data = whole[:_NOTIFICATION_DATA]
+                raise ProtocolError(ErrorCode.ROUTE_REFRESH_MESSAGE, _REFRESH_INVALID_LENGTH, text, data)
+            self._events.append(Ignored(text))
             return
         family = family_of(int.from_bytes(body[:2], "big"), body[3])
-        if family not in self.negotiated.families or body[2] != RefreshSubtype.REQUEST:
-            self._events.append(Ignored(f"ROUTE-REFRESH subtype {body[2]} for {family}"))
+        if family not in self.negotiated.families or subtype != RefreshSubtype.REQUEST:
+            self._events.append(Ignored(f"ROUTE-REFRESH subtype {subtype} for {family}"))
         elif self.negotiated.route_refresh and family is not None:
             self._events.append(RefreshRequested(family))
 
