@@ -2,8 +2,11 @@
 
 A source's identifier never changes, so its routes go out as they came in, whatever the other nodes do: a change of
 one node touches nothing of another's. With `max_paths` it is the seats of seats.py that say which.
+
+Of several lines that are up the oldest carries all, so that a line which comes back moves nothing.
 """
 
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 
 from speaker.bgp.attributes import Attributes
@@ -13,45 +16,54 @@ from speaker.rib.source import Source
 from speaker.rib.table import Change, Table
 
 
-class AddPath(PathMode):
-    """Every path of every prefix, on the first of the lanes that are up."""
+class _OneLane(PathMode):
+    """Everything on one of the lanes that are up."""
 
     name = ModeName.ADDPATH
 
     def __init__(self, table: Table) -> None:
         super().__init__(table)
-        self._up: set[int] = set()
+        self._up: list[int] = []
+
+    def lane_up(self, lane: int) -> Iterator[Placement]:
+        if lane not in self._up:
+            self._up.append(lane)
+        return self.resend(lane)
+
+    def lane_down(self, lane: int) -> Iterator[Placement]:
+        carried = self._up[:1] == [lane]
+        if lane in self._up:
+            self._up.remove(lane)
+        return self._moved() if carried else iter(())
+
+    def resend(self, lane: int) -> Iterator[Placement]:
+        return self._whole() if self._up[:1] == [lane] else iter(())
+
+    @abstractmethod
+    def _whole(self) -> Iterator[Placement]:
+        """All that the lane which carries it should."""
+
+    def _moved(self) -> Iterator[Placement]:
+        """The lane that carried all is gone."""
+        return self._whole() if self._up else iter(())
+
+
+class AddPath(_OneLane):
+    """Every path of every prefix."""
 
     def apply(self, changes: Sequence[Change]) -> Iterator[Placement]:
         if not self._up:
             return
-        lane = min(self._up)
+        lane = self._up[0]
         for source, prefixes, attributes in changes:
             path = None if attributes is None else (source, attributes)
             yield Placement(lane, source.path_id, prefixes, path)
 
-    def lane_up(self, lane: int) -> Iterator[Placement]:
-        before = min(self._up, default=None)
-        self._up.add(lane)
-        if before is None or lane < before:
-            yield from self._whole(lane)
-            if before is not None:
-                for source in self.table.sources():
-                    yield Placement(before, source.path_id, list(self.table.adj_rib_in(source)), None)
-
-    def lane_down(self, lane: int) -> Iterator[Placement]:
-        carried = lane == min(self._up, default=None)
-        self._up.discard(lane)
-        if carried and self._up:
-            yield from self._whole(min(self._up))
-
-    def resend(self, lane: int) -> Iterator[Placement]:
-        return self._whole(lane) if lane == min(self._up, default=None) else iter(())
-
     def where(self, prefix: bytes) -> dict[Source, int | NotPlaced]:
-        return dict.fromkeys(self.table.paths(prefix), min(self._up, default=NotPlaced.SESSION_DOWN))
+        return dict.fromkeys(self.table.paths(prefix), self._up[0] if self._up else NotPlaced.SESSION_DOWN)
 
-    def _whole(self, lane: int) -> Iterator[Placement]:
+    def _whole(self) -> Iterator[Placement]:
+        lane = self._up[0]
         for source in self.table.sources():
             by_set: dict[Attributes, list[bytes]] = {}
             for prefix, attributes in self.table.adj_rib_in(source).items():
@@ -60,36 +72,32 @@ class AddPath(PathMode):
                 yield Placement(lane, source.path_id, prefixes, (source, attributes))
 
 
-class LimitedAddPath(PathMode):
+class LimitedAddPath(_OneLane):
     """At most `max_paths` paths of each prefix."""
-
-    name = ModeName.ADDPATH
 
     def __init__(self, table: Table, max_paths: int) -> None:
         super().__init__(table)
-        self._max_paths = max_paths
-        self._seats = Seats(table, max_paths, NotPlaced.MAX_PATHS, equal_cost_only=False)
+        self._all = range(max_paths)
+        self._seats = Seats(table, max_paths, NotPlaced.MAX_PATHS, worse_too=True)
 
     def apply(self, changes: Sequence[Change]) -> Iterator[Placement]:
         return self._placements(self._seats.apply(changes))
 
-    def lane_up(self, lane: int) -> Iterator[Placement]:
-        return self._placements(self._seats.open(range(self._max_paths)))
-
-    def lane_down(self, lane: int) -> Iterator[Placement]:
-        self._seats.close_all()
-        return iter(())
-
-    def resend(self, lane: int) -> Iterator[Placement]:
-        return self.lane_up(lane)
-
     def where(self, prefix: bytes) -> dict[Source, int | NotPlaced]:
-        return {s: p if isinstance(p, NotPlaced) else 0 for s, p in self._seats.where(prefix).items()}
+        return {
+            s: p if isinstance(p, NotPlaced) else self._up[0] for s, p in self._seats.where(prefix).items()
+        }
 
-    @staticmethod
-    def _placements(moves: Iterator[Move]) -> Iterator[Placement]:
+    def _whole(self) -> Iterator[Placement]:
+        return self._placements(self._seats.open(self._all))
+
+    def _moved(self) -> Iterator[Placement]:
+        return self._whole() if self._up else self._placements(self._seats.close(self._all))
+
+    def _placements(self, moves: Iterator[Move]) -> Iterator[Placement]:
         for prefix, _, before, path in moves:
+            lane = self._up[0]
             if path is not None:
-                yield Placement(0, path[0].path_id, (prefix,), path)
+                yield Placement(lane, path[0].path_id, (prefix,), path)
             if before is not None and (path is None or before is not path[0]):
-                yield Placement(0, before.path_id, (prefix,), None)
+                yield Placement(lane, before.path_id, (prefix,), None)

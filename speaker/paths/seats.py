@@ -1,36 +1,45 @@
 """Which sources get the few seats that a prefix has, so that all carry their share and little ever moves?
 
-Each prefix has the same number of seats: the lanes of a router, one with `spread`, `max_paths` with a limit. Rules, in
-order of weight:
+Each prefix has the same number of seats: the lanes of a router, one with `spread`, `max_paths` with a limit.
 
-1 a source holds at most one seat of a prefix, and no next hop is seated twice
-2 who sits stays, while the path lives and is as good as the best (decide.py)
-3 an open seat never stays empty while an eligible source waits
-4 a free seat goes to the waiting source of the highest rendezvous score among those below their fair share of all
-  seats, so that every replica picks alike and the load is even
-5 a source that waits takes the seat of one that holds more than SLACK times its fair share; at most one seat of a
-  prefix changes for it
+1 Eligible are the paths of the best cost (decide.py); with `worse_too` also those of the next costs, until there are
+  as many as seats. Of one next hop one path is eligible, before others that which sits.
+2 Who sits stays while its path is eligible. Only a better cost unseats it, or rule 6.
+3 An open seat is empty only where no eligible path waits.
+4 A free seat goes to a path with the next hop that left it, so that no flow moves. Else to the better cost, then to
+  the highest rendezvous score (groups.py) among the sources below their limit: SLACK times their fair share of all
+  seats. So every replica picks alike, and so does one that restarts.
+5 Where all that wait have reached their limit, it goes to the one with the least for its weight.
+6 A source that comes, and is below its limit, takes one seat of a prefix: that of a source above its own limit, or
+  else the one with the lowest score where its own is higher. So a node that joins moves its share and no more.
 
-A seat is closed while its session is down. Who sat there moves to an open seat where one is free, and else keeps it,
+A seat is closed while its session is down. Who sat there goes to an open seat where one is free, and else keeps it,
 so that the same path comes back with the session.
+
+The choice must cost less than a tenth of reading and sending the paths. So nothing is computed for a path that
+changes nothing: a row keeps the cost and the lowest score that sit, and what comes is held against both
+(`_contenders`); what goes matters only where it sat. Prefixes with the same paths share a group.
 """
 
-import hashlib
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from speaker.bgp.attributes import Attributes
 from speaker.paths.base import NotPlaced
-from speaker.rib.decide import Path, equal_cost, ranked
+from speaker.paths.groups import NEVER, Group, score, seed
+from speaker.rib.decide import Cost, Path, Paths, cost_classes, equal_cost, neighbor_as
+from speaker.rib.decide import cost as path_cost
 from speaker.rib.source import Source
-from speaker.rib.table import Change, Paths, Table
+from speaker.rib.table import Change, Table
 
-#: How far above its fair share a source's load may be before a waiting one takes from it. Lower moves more flows when a
-#: node joins, higher leaves the load uneven: 1.15 is the bound that docs/routers.md promises.
-SLACK = 1.15
+#: How far above its fair share a source's load may be. Lower moves more prefixes away from where their score has them,
+#: higher leaves the load uneven: docs/routers.md promises 15 %.
+SLACK = 1.1
 
-_MASK = (1 << 64) - 1
-_MIX = 0x9E3779B97F4A7C15  # odd, so that multiplying permutes; its high bits depend on all bits below
+#: Attribute sets whose cost is remembered. A node has a handful; past it all are computed anew.
+REMEMBERED = 1 << 14
 
 
 class Move(NamedTuple):
@@ -42,208 +51,407 @@ class Move(NamedTuple):
     path: Path | None
 
 
+class _Row:
+    """The seats of one prefix.
+
+    seats       who sits, or None; closed seats too
+    seed        the prefix in a rendezvous score
+    contested   the open seats of the worst cost that sits, which rule 6 may take; empty while an open seat is
+    cost        that cost, None while nothing is contested
+    floor       the lowest score that sits in a contested seat
+    weakest     that seat
+    """
+
+    __slots__ = ("contested", "cost", "floor", "seats", "seed", "weakest")
+
+    def __init__(self, prefix: bytes, count: int) -> None:
+        self.seats: list[Path | None] = [None] * count
+        self.seed = seed(prefix)
+        self.contested: list[int] = []
+        self.cost: Cost | None = None
+        self.floor = NEVER
+        self.weakest = 0
+
+
 class Seats:
     """The seats of all prefixes of one table towards one router.
 
-    `full` is the reason given for a path that finds no seat. With `equal_cost_only` paths worse than the best
+    `full` is the reason given for a path that finds no seat. Without `worse_too` paths worse than the best
     are never seated, since the router could not use them beside it.
     """
 
-    def __init__(self, table: Table, count: int, full: NotPlaced, *, equal_cost_only: bool = True) -> None:
+    def __init__(self, table: Table, count: int, full: NotPlaced, *, worse_too: bool = False) -> None:
         self._table = table
         self._count = count
         self._full = full
-        self._equal_cost_only = equal_cost_only
-        self._open: set[int] = set()
-        self._seated: dict[bytes, list[Path | None]] = {}
-        self._load: dict[Source, int] = {}
-        self._seeds: dict[object, int] = {}
-        self._share = 0.0
+        self._worse_too = worse_too
+        self._open: list[int] = []
+        self._rows: dict[bytes, _Row] = {}
+        self._held: dict[Source, set[bytes]] = {}  # where each source sits, also in closed seats
+        self._load: Counter[Source] = Counter()  # open seats of each source
+        self._above: set[Source] = set()  # those that may be above their limit
+        self._seeds: dict[Source, int] = {}  # of those that have any path
+        self._weights: Counter[int] = Counter()
+        self._limits: dict[int, int] = {}  # by weight
+        self._known_limits: dict[int, int] = {}
+        self._costs: dict[Attributes, Cost] = {}
+        self._same_costs: dict[Cost, Cost] = {}
+        self._neighbors: set[int | None] = set()
+        self._any_med = False
+        self._mixed_med = False  # then what a path is worth may depend on third ones: no short cuts
+        self._weighted = False
+        self._last: tuple[list[Source], list[Attributes], list[Group]] | None = None
 
     # --- what happens ---
 
     def apply(self, changes: Sequence[Change]) -> Iterator[Move]:
-        """What follows from these changes of the table."""
-        touched = dict.fromkeys(prefix for change in changes for prefix in change.prefixes)
-        self._settle_shares()
-        for prefix in touched:
-            yield from self._reseat(prefix)
+        """What follows from these changes of the table, which are all since last asked."""
+        self._count_sources({change.source for change in changes})
+        for source, prefixes, attributes in changes:
+            if attributes is None or not self._open:
+                held = self._held.get(source, ())
+                for prefix in [p for p in prefixes if p in held or self._mixed_med]:
+                    yield from self._settle(prefix)
+        # From here on nobody sits who is gone.
+        self._catch_up()
+        new: set[bytes] = set()  # prefixes first met here: settled with all that the table has by now
+        for source, prefixes, attributes in changes:
+            if attributes is None or not self._open or source not in self._seeds or new.issuperset(prefixes):
+                continue
+            if self._above:
+                yield from self._relieve(source, prefixes)
+            for prefix in self._contenders(source, prefixes, attributes):
+                if prefix not in new:
+                    if prefix not in self._rows:
+                        new.add(prefix)
+                    yield from self._arrive(prefix, source)
 
     def open(self, seats: Iterable[int]) -> Iterator[Move]:
         """These seats' sessions are up, and empty: who sits there is told again."""
-        opened = set(seats)
-        self._open |= opened
-        self._settle_shares()
+        told = list(seats)
+        for seat in set(told).difference(self._open):
+            self._load.update(path[0] for row in self._rows.values() if (path := row.seats[seat]) is not None)
+        self._open = sorted({*self._open, *told})
+        self._count_sources(self._table.sources())
+        self._catch_up()
         for prefix in list(self._table.prefixes):
-            for seat, held in enumerate(self._seated.get(prefix, ())):
-                if held is not None and seat in opened:
-                    yield Move(prefix, seat, None, held)
-            yield from self._reseat(prefix)
+            row = self._rows.get(prefix)
+            for seat in told if row else ():
+                path = row.seats[seat] if row else None
+                if path is not None:
+                    yield Move(prefix, seat, None, path)
+            yield from self._settle(prefix)
 
-    def close(self, seat: int) -> Iterator[Move]:
-        """This seat's session is down."""
-        self._open.discard(seat)
-        self._settle_shares()
-        for prefix, seats in list(self._seated.items()):
-            if seats[seat] is not None:
-                yield from self._reseat(prefix)
-
-    def close_all(self) -> None:
-        """All sessions are down. Who sits keeps the seat."""
-        self._open.clear()
+    def close(self, seats: Iterable[int]) -> Iterator[Move]:
+        """These seats' sessions are down."""
+        gone = set(seats).intersection(self._open)
+        self._open = [seat for seat in self._open if seat not in gone]
+        left = [
+            (prefix, path[0]) for prefix, row in self._rows.items() for s in gone if (path := row.seats[s])
+        ]
+        self._load.subtract(source for _, source in left)
+        self._count_sources(())
+        self._catch_up()
+        for prefix in dict(left):
+            yield from self._settle(prefix)
 
     def where(self, prefix: bytes) -> dict[Source, int | NotPlaced]:
         """For each path of a prefix its open seat, or why it has none."""
         paths = self._table.paths(prefix)
-        seats = self._seated.get(prefix, ())
-        seated = {held[0]: seat for seat, held in enumerate(seats) if held is not None and seat in self._open}
-        good = self._good(paths)
-        eligible = self._eligible(paths, seats)
+        row = self._rows.get(prefix) or _Row(prefix, self._count)
+        groups = self._eligible(row, paths)
+        usable = paths if self._worse_too else equal_cost(paths)
+        next_hops = {next_hop for group in groups for next_hop in group.by_next_hop}
+        seated = self._seated(row)
 
-        def place(source: Source) -> int | NotPlaced:
+        def place(source: Source, attributes: Attributes) -> int | NotPlaced:
             if source in seated:
                 return seated[source]
-            if source not in good:
+            if source not in usable:
                 return NotPlaced.NOT_EQUAL_COST
-            if source not in eligible:
+            if attributes.next_hop in next_hops and not any(source in group.paths for group in groups):
                 return NotPlaced.SAME_NEXT_HOP
             return self._full if self._open else NotPlaced.SESSION_DOWN
 
-        return {source: place(source) for source in paths}
+        return {source: place(source, attributes) for source, attributes in paths.items()}
 
     def load(self) -> dict[Source, int]:
-        """How many seats each source holds."""
-        return dict(self._load)
+        """How many open seats each source holds."""
+        return {source: load for source, load in self._load.items() if load}
+
+    # --- a path comes ---
+
+    def _contenders(self, source: Source, prefixes: list[bytes], attributes: Attributes) -> list[bytes]:
+        """The prefixes in which a path with these attributes may change anything."""
+        own, cost = self._seeds[source], self._cost(source, attributes)
+        if self._mixed_med:
+            return prefixes
+        rows = self._rows
+        if self._weighted:
+            return [
+                prefix
+                for prefix in prefixes
+                if (row := rows.get(prefix)) is None
+                or row.cost is not cost
+                or score(row.seed, own, source.weight) >= row.floor
+            ]
+        # The same for equal weights, with `score` written out: this is the innermost loop.
+        return [
+            prefix
+            for prefix in prefixes
+            if (row := rows.get(prefix)) is None
+            or row.cost is not cost
+            or (row.seed * own >> 32 & 0xFFFFFFFF) >= row.floor
+        ]
+
+    def _arrive(self, prefix: bytes, source: Source) -> Iterator[Move]:
+        """A path is there, new or with other attributes."""
+        attributes = self._table.paths(prefix).get(source)
+        if attributes is None:
+            return
+        cost, row = self._cost(source, attributes), self._rows.get(prefix)
+        sits = prefix in self._held.get(source, ())
+        if row is None or row.cost is None or sits or cost < row.cost or self._mixed_med:
+            groups = yield from self._settle(prefix)
+            if source not in groups[-1].paths:
+                return
+        elif cost > row.cost:
+            return
+        row = self._rows[prefix]
+        wins = row.contested and self._score(row, source) > row.floor
+        if wins and self._below_limit(source) and prefix not in self._held.get(source, ()):
+            yield from self._take(prefix, row, row.weakest, (source, attributes))
+
+    def _relieve(self, source: Source, prefixes: list[bytes]) -> Iterator[Move]:
+        """Rule 6, those above their limit: they give the seats for which the one that comes scores highest."""
+        for other in sorted(self._above, key=lambda s: (self._load[s] / s.weight, s.path_id), reverse=True):
+            ours = self._held.get(other, set()).intersection(prefixes) - self._held.get(source, set())
+            for prefix in sorted(ours, key=lambda p: self._score(self._rows[p], source), reverse=True):
+                if not self._is_above(other) or not self._below_limit(source):
+                    break
+                row, attributes = self._rows[prefix], self._table.paths(prefix).get(source)
+                seat = next((s for s in row.contested if (held := row.seats[s]) and held[0] is other), None)
+                if seat is not None and attributes is not None and row.cost == self._cost(source, attributes):
+                    yield from self._take(prefix, row, seat, (source, attributes))
+            if not self._is_above(other):
+                self._above.discard(other)
+
+    def _take(self, prefix: bytes, row: _Row, seat: int, path: Path) -> Iterator[Move]:
+        """One source takes the seat of another, unless its next hop sits already."""
+        before = row.seats[seat]
+        if before is not None and all(
+            held is None or held[1].next_hop != path[1].next_hop for held in row.seats
+        ):
+            self._stand(prefix, row, seat)
+            self._sit(prefix, row, seat, path)
+            self._find_weakest(row)
+            yield Move(prefix, seat, before[0], path)
 
     # --- one prefix ---
 
-    def _reseat(self, prefix: bytes) -> Iterator[Move]:
-        """Applies the rules to one prefix."""
+    def _settle(self, prefix: bytes) -> Generator[Move, None, list[Group]]:
+        """Applies rules 1 to 5 to one prefix; gives what `_eligible` gave."""
         paths = self._table.paths(prefix)
-        seats = self._seated.get(prefix)
-        if seats is None:
-            seats = self._seated[prefix] = [None] * self._count
-        before = list(seats)
-        eligible = self._eligible(paths, seats)
-        for seat, held in enumerate(seats):
-            if held is not None:
-                attributes = eligible.get(held[0])
-                if attributes is None:
-                    self._stand(seats, seat)
-                elif attributes is not held[1]:
-                    seats[seat] = (held[0], attributes)
-        self._fill(prefix, seats, eligible)
+        row = self._rows.get(prefix)
+        if row is None:
+            row = self._rows[prefix] = _Row(prefix, self._count)
+        before = list(row.seats)
+        groups = self._eligible(row, paths)
+        self._keep(prefix, row, groups)
+        # Those that were left just now go first, so that the router has one path replaced by another.
+        free = sorted((s for s in self._open if row.seats[s] is None), key=lambda s: before[s] is None)
+        for at, group in enumerate(groups):
+            self._fill(prefix, row, group, free, groups[-1] if at < len(groups) - 1 else None)
+        full = groups and all(row.seats[seat] is not None for seat in self._open)
+        row.contested = []
+        row.cost = None
+        if full:
+            last = groups[-1].paths
+            row.contested = [s for s in self._open if (held := row.seats[s]) is not None and held[0] in last]
+            self._find_weakest(row)
         if not paths:
-            del self._seated[prefix]
-        for seat, (old, new) in enumerate(zip(before, seats, strict=True)):
-            if old != new and seat in self._open:
+            del self._rows[prefix]
+        for seat in self._open:
+            old, new = before[seat], row.seats[seat]
+            if old != new:
                 yield Move(prefix, seat, old[0] if old else None, new)
+        return groups
 
-    def _fill(self, prefix: bytes, seats: list[Path | None], eligible: Paths) -> None:
-        seated = {held[0] for seat, held in enumerate(seats) if held is not None and seat in self._open}
-        if len(seated) == len(eligible):
+    def _keep(self, prefix: bytes, row: _Row, groups: list[Group]) -> None:
+        """Rule 2, and rule 4 as far as it follows the next hop."""
+        left: list[tuple[int, bytes]] = []
+        for seat, held in enumerate(row.seats):
+            if held is not None:
+                source, attributes = held
+                now = next((group.paths[source] for group in groups if source in group.paths), None)
+                if now is None:
+                    self._stand(prefix, row, seat)
+                    left.append((seat, attributes.next_hop))
+                elif now is not attributes:
+                    row.seats[seat] = (source, now)
+        for seat, next_hop in left:
+            for group in groups if seat in self._open else ():
+                heir = group.by_next_hop.get(next_hop)
+                if heir is not None and heir not in self._seated(row):
+                    self._sit(prefix, row, seat, (heir, group.paths[heir]))
+
+    def _fill(self, prefix: bytes, row: _Row, group: Group, free: list[int], worse: Group | None) -> None:
+        """Rules 3 to 5. The paths of a group unseat those of a `worse` one where they need to."""
+        seated = self._seated(row)
+        waiting = len(group.sources) - sum(source in group.paths for source in seated)
+        if worse is not None and waiting > len(free):
+            yielding = [(self._score(row, s), seat) for s, seat in seated.items() if s in worse.paths]
+            for _, seat in sorted(yielding)[: waiting - len(free)]:
+                self._stand(prefix, row, seat)
+                free.append(seat)
+        if not waiting or not free:
             return
-        waiting = [source for source in eligible if source not in seated]
-        for seat in sorted(self._open):
-            if seats[seat] is None and waiting:
-                source = self._pick(prefix, waiting)
-                waiting.remove(source)
-                self._leave_closed(seats, source)
-                self._sit(seats, seat, (source, eligible[source]))
-        if waiting:
-            self._relieve(prefix, seats, waiting, eligible)
+        scores = group.scores(row.seed)
+        for source in seated:
+            if source in group.paths:
+                scores[group.at[source]] = NEVER
+        at_limit: list[Source] = []
+        for _ in range(waiting):
+            at = scores.index(max(scores))
+            scores[at] = NEVER
+            source = group.sources[at]
+            if not self._below_limit(source):
+                at_limit.append(source)
+                continue
+            self._sit(prefix, row, free.pop(0), (source, group.paths[source]))
+            if not free:
+                return
+        for source in sorted(at_limit, key=lambda s: self._load[s] / s.weight)[: len(free)]:
+            self._sit(prefix, row, free.pop(0), (source, group.paths[source]))
 
-    def _relieve(self, prefix: bytes, seats: list[Path | None], waiting: list[Source], eligible: Paths) -> None:
-        """Rule 5: the most loaded of those above the slack gives its seat to one below its share."""
-        over = [
-            (self._load[held[0]] / held[0].weight, seat)
-            for seat, held in enumerate(seats)
-            if held is not None and seat in self._open and self._load[held[0]] > math.ceil(SLACK * self._fair(held[0]))
-        ]
-        below = [s for s in waiting if self._load.get(s, 0) < math.floor(self._fair(s))]
-        if over and below:
-            _, seat = max(over)
-            source = self._pick(prefix, below)
-            self._stand(seats, seat)
-            self._leave_closed(seats, source)
-            self._sit(seats, seat, (source, eligible[source]))
+    def _seated(self, row: _Row) -> dict[Source, int]:
+        return {held[0]: seat for seat in self._open if (held := row.seats[seat]) is not None}
 
-    def _leave_closed(self, seats: list[Path | None], source: Source) -> None:
-        for seat, held in enumerate(seats):
-            if held is not None and held[0] is source:
-                self._stand(seats, seat)
+    def _sit(self, prefix: bytes, row: _Row, seat: int, path: Path) -> None:
+        source = path[0]
+        held = self._held.setdefault(source, set())
+        if prefix in held:
+            row.seats[[at[0] if at else None for at in row.seats].index(source)] = None
+        held.add(prefix)
+        row.seats[seat] = path
+        self._load[source] += 1
+        if self._is_above(source):
+            self._above.add(source)
 
-    def _sit(self, seats: list[Path | None], seat: int, path: Path) -> None:
-        seats[seat] = path
-        self._load[path[0]] = self._load.get(path[0], 0) + 1
-
-    def _stand(self, seats: list[Path | None], seat: int) -> None:
-        held = seats[seat]
+    def _stand(self, prefix: bytes, row: _Row, seat: int) -> None:
+        held = row.seats[seat]
         assert held is not None
-        seats[seat] = None
-        self._load[held[0]] -= 1
-        if not self._load[held[0]]:
-            del self._load[held[0]]
+        row.seats[seat] = None
+        self._held[held[0]].discard(prefix)
+        if seat in self._open:
+            self._load[held[0]] -= 1
+
+    def _find_weakest(self, row: _Row) -> None:
+        scored = []
+        for seat in row.contested:
+            held = row.seats[seat]
+            if held is not None:
+                scored.append((self._score(row, held[0]), seat))
+                row.cost = self._cost(*held)
+        if scored:
+            row.floor, row.weakest = min(scored)
+
+    def _score(self, row: _Row, source: Source) -> float:
+        return score(row.seed, self._seeds[source], source.weight if self._weighted else None)
 
     # --- who may sit ---
 
-    def _eligible(self, paths: Paths, seats: Sequence[Path | None]) -> Paths:
-        """Good enough to be seated, one source for each next hop; who sits already goes first."""
-        good = self._good(paths)
-        if len({attributes.next_hop for attributes in good.values()}) == len(good):
-            return good
-        seated = {held[0] for held in seats if held is not None}
-        chosen: dict[bytes, Source] = {}
-        for source in sorted(good, key=lambda s: (s not in seated, s.address.version, int(s.address))):
-            chosen.setdefault(good[source].next_hop, source)
-        return {source: good[source] for source in good if chosen[good[source].next_hop] is source}
+    def _eligible(self, row: _Row, paths: Paths) -> list[Group]:
+        """Rule 1: the eligible paths, best cost first."""
+        sources, sets = list(paths), list(paths.values())
+        if self._last is not None and self._last[0] == sources and self._last[1] == sets:
+            return self._last[2]
+        if not paths:
+            return []
+        costs = [
+            self._costs.get(attributes) or self._cost(source, attributes)
+            for source, attributes in paths.items()
+        ]
+        alike = costs.count(costs[0]) == len(costs)
+        groups = []
+        enough = self._count if self._worse_too else 1
+        next_hops: set[bytes] = set()
+        for equal in (paths,) if alike else cost_classes(paths):
+            chosen = _one_each(row, equal, next_hops)
+            if chosen:
+                groups.append(Group(chosen, self._seeds, weighted=self._weighted))
+                next_hops.update(groups[-1].by_next_hop)
+            if len(next_hops) >= enough:
+                break
+        if len({attributes.next_hop for attributes in sets}) == len(sets):
+            self._last = sources, sets, groups
+        return groups
 
-    def _good(self, paths: Paths) -> Paths:
-        if self._equal_cost_only:
-            return dict(equal_cost(paths))
-        if len(paths) <= self._count:
-            return paths
-        # The better ones, and all that tie with the last of them: rule 4 chooses among equals.
-        order = ranked(paths)
-        best = dict(order[: self._count])
-        last = dict([order[self._count - 1]])
-        return {
-            **best,
-            **{s: a for s, a in order[self._count :] if len(equal_cost({**last, s: a})) > 1},
-        }
+    def _cost(self, source: Source, attributes: Attributes) -> Cost:
+        """The cost of a path, one object for each value."""
+        known = self._costs.get(attributes)
+        if known is None:
+            if len(self._costs) >= REMEMBERED:
+                self._costs.clear()
+                self._same_costs.clear()
+            known = path_cost(source, attributes)
+            known = self._costs[attributes] = self._same_costs.setdefault(known, known)
+            self._neighbors.add(neighbor_as((source, attributes)))
+            self._any_med = self._any_med or bool(attributes.med)
+            self._mixed_med = self._any_med and len(self._neighbors) > 1
+        return known
 
     # --- who should sit ---
 
-    def _settle_shares(self) -> None:
-        """What one unit of weight should hold, if all prefixes were to be had from all sources."""
-        sources = list(self._table.sources())
-        weight = sum(source.weight for source in sources)
-        seats = min(max(1, len(self._open)), len(sources))
-        self._share = len(self._table.prefixes) * seats / weight if weight else 0.0
+    def _count_sources(self, sources: Iterable[Source]) -> None:
+        """Takes note of the sources that came or went, and of what each should hold at most."""
+        for source in sources:
+            here = bool(self._table.adj_rib_in(source))
+            if here and source not in self._seeds:
+                self._seeds[source] = seed(source.path_id)
+                self._weights[source.weight] += 1
+            elif not here and source in self._seeds:
+                del self._seeds[source]
+                self._weights[source.weight] -= 1
+        self._weights = +self._weights
+        # The fair share of a source is what its weight is of all open seats, but one of each prefix at most.
+        prefixes, members = len(self._table.prefixes), sum(self._weights.values())
+        seats, weights = (
+            prefixes * min(len(self._open), members),
+            sum(w * n for w, n in self._weights.items()),
+        )
+        for weight, number in sorted(self._weights.items(), reverse=True):
+            fair = seats * weight / weights
+            if fair >= prefixes:
+                fair = prefixes
+                seats, weights = seats - number * prefixes, weights - number * weight
+            self._limits[weight] = math.ceil(SLACK * fair - 1e-9)
 
-    def _fair(self, source: Source) -> float:
-        return self._share * source.weight
+    def _catch_up(self) -> None:
+        """What `_count_sources` has found, for all rows and loads."""
+        if self._weighted != (len(self._weights) > 1):
+            self._weighted = not self._weighted
+            self._last = None
+            for row in self._rows.values():
+                self._find_weakest(row)
+        if self._limits != self._known_limits:
+            self._known_limits = dict(self._limits)
+            self._above = {source for source, load in self._load.items() if load and self._is_above(source)}
 
-    def _pick(self, prefix: bytes, waiting: list[Source]) -> Source:
-        """Rule 4. Where all have their share already, the one with the least for its weight."""
-        if len(waiting) == 1:
-            return waiting[0]
-        below = [s for s in waiting if self._load.get(s, 0) < math.ceil(self._fair(s))]
-        if not below:
-            least = min(self._load.get(s, 0) / s.weight for s in waiting)
-            below = [s for s in waiting if self._load.get(s, 0) / s.weight == least]
-        return max(below, key=lambda s: (self._score(prefix, s), s.path_id))
+    def _below_limit(self, source: Source) -> bool:
+        return self._load[source] < self._limits[source.weight]
 
-    def _score(self, prefix: bytes, source: Source) -> float:
-        """Weighted rendezvous: the highest of -weight / ln(u), u the hash as a fraction."""
-        mixed = (self._seed(prefix, prefix) ^ self._seed(source, source.path_id)) * _MIX & _MASK
-        return -source.weight / math.log((mixed + 1) / (_MASK + 2))
+    def _is_above(self, source: Source) -> bool:
+        return self._load[source] > self._limits[source.weight]
 
-    def _seed(self, key: object, name: bytes) -> int:
-        seed = self._seeds.get(key)
-        if seed is None:
-            if len(self._seeds) > 2 * (len(self._seated) + len(self._load)) + 1024:
-                self._seeds.clear()
-            digest = hashlib.blake2b(name, digest_size=8).digest()
-            seed = self._seeds[key] = int.from_bytes(digest, "big")
-        return seed
+
+def _one_each(row: _Row, paths: Paths, taken: set[bytes]) -> Paths:
+    """One path for each next hop that is not taken. Who sits with it goes first, in an open seat or not."""
+    if not taken and len({attributes.next_hop for attributes in paths.values()}) == len(paths):
+        return dict(paths)
+    sits = {held[0]: held[1].next_hop for held in row.seats if held is not None}
+    chosen: dict[bytes, Source] = {}
+    order = sorted(paths, key=lambda s: (sits.get(s) != paths[s].next_hop, s.address.version, int(s.address)))
+    for source in order:
+        chosen.setdefault(paths[source].next_hop, source)
+    return {s: a for s, a in paths.items() if chosen[a.next_hop] is s and a.next_hop not in taken}

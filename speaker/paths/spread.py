@@ -5,17 +5,15 @@ it is the services that spread. That is one seat for each prefix (seats.py): a l
 no others, one that returns takes what it must for an even load.
 """
 
-from speaker.paths.base import ModeName, NotPlaced, PathMode
+from speaker.paths.base import ModeName, NotPlaced
 from speaker.paths.lanes import Lanes
-from speaker.paths.seats import Seats
 from speaker.rib.table import Table
 
 
 class Spread(Lanes):
-    """Lanes with a single one."""
+    """Lanes with a single seat."""
 
     name = ModeName.SPREAD
 
     def __init__(self, table: Table) -> None:
-        PathMode.__init__(self, table)
-        self._seats = Seats(table, 1, NotPlaced.ONE_PATH)
+        super().__init__(table, 1, NotPlaced.ONE_PATH)

@@ -7,7 +7,7 @@ to Onepeer, and equal on the one segment it is meant for.
 
 1 as-path-length   the shorter AS_PATH; an AS_SET counts as one (RFC 4271 9.1.2.2 a)
 2 origin           IGP before EGP before INCOMPLETE (b)
-3 med              the lower MULTI_EXIT_DISC, among paths of one neighboring AS; absent counts as 0 (c)
+3 med              the lower MULTI_EXIT_DISC, among paths of one neighboring AS; absent counts as 0, which FRR sends (c)
 4 ebgp             a path from another AS before one of our own (d)
   ---              what is equal up to here is equal in cost: ECMP may use all of it
 5 router-id        the lower ORIGINATOR_ID, else none (f; RFC 4456 9)
@@ -15,7 +15,7 @@ to Onepeer, and equal on the one segment it is meant for.
 7 peer-address     the lower address of the peer (g)
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import IntEnum
 from functools import cmp_to_key
 from typing import Any, NamedTuple
@@ -52,12 +52,16 @@ class Verdict(NamedTuple):
 
 
 Path = tuple[Source, Attributes]
+Paths = dict[Source, Attributes]
+
+#: What steps 1 to 4 compare: AS_PATH length, ORIGIN, MED, and whether it is from our own AS.
+Cost = tuple[int, int, int, bool]
 
 
 def compare(one: Path, other: Path) -> Verdict:
     """Which of two paths of the same prefix is better, and by which step."""
     for step, key in _STEPS:
-        if step is Step.MED and _neighbor_as(one) != _neighbor_as(other):
+        if step is Step.MED and neighbor_as(one) != neighbor_as(other):
             continue
         a, b = key(one), key(other)
         if a != b:
@@ -65,21 +69,21 @@ def compare(one: Path, other: Path) -> Verdict:
     raise ValueError(f"two paths from one source: {one[0]}")
 
 
-def ranked(paths: dict[Source, Attributes]) -> list[Path]:
+def ranked(paths: Paths) -> list[Path]:
     """All paths of a prefix, the best first.
 
-    MED is compared within a neighboring AS only, so that the order of such paths need not be total
-    (RFC 4451 3.1.1). The best is found among the best of each AS first, which gives one answer in every
-    order of arrival; so do the others behind it.
+    Where MED is in play among several ASes the order of two paths depends on third ones. The best is then found
+    among the best of each AS, as RFC 4271 does by elimination; that gives one answer in every order of arrival,
+    and so do the others behind it.
     """
-    if all(attributes.med is None for attributes in paths.values()):
-        return sorted(paths.items(), key=_plain_key)
-    left = sorted(paths.items(), key=_plain_key)
+    left = list(paths.items())
+    if not mixed_med(paths):
+        return sorted(left, key=_whole_key)
     order = []
     while left:
         winners: dict[int | None, Path] = {}
         for path in left:
-            neighbor = _neighbor_as(path)
+            neighbor = neighbor_as(path)
             held = winners.get(neighbor)
             if held is None or compare(path, held).sign < 0:
                 winners[neighbor] = path
@@ -89,10 +93,44 @@ def ranked(paths: dict[Source, Attributes]) -> list[Path]:
     return order
 
 
-def equal_cost(paths: dict[Source, Attributes]) -> list[Path]:
-    """The best path and those that tie with it up to step 4, best first: what ECMP may use."""
-    order = ranked(paths)
-    return order[:1] + [path for path in order[1:] if compare(order[0], path).step > LAST_COST_STEP]
+def equal_cost(paths: Paths) -> Paths:
+    """What is left of the paths of a prefix after step 4: ECMP may use all of it."""
+    return next(cost_classes(paths), {})
+
+
+def cost_classes(paths: Paths) -> Iterator[Paths]:
+    """What is left after step 4; the same of the others; and so on. None is empty."""
+    if mixed_med(paths):
+        left = paths
+        while left:
+            best = _left_after_step_4(left)
+            yield best
+            left = {source: attributes for source, attributes in left.items() if source not in best}
+        return
+    classes: dict[Cost, Paths] = {}
+    for source, attributes in paths.items():
+        classes.setdefault(cost(source, attributes), {})[source] = attributes
+    for _, equal in sorted(classes.items()):
+        yield equal
+
+
+def cost(source: Source, attributes: Attributes) -> Cost:
+    """The lower is better and the same is equal, unless `mixed_med` says that this is not so simple."""
+    return as_path_length(attributes), attributes.origin, attributes.med or 0, source.ibgp
+
+
+def mixed_med(paths: Paths) -> bool:
+    """Whether MED is in play among paths of several neighboring ASes: then the order of two of them may depend on
+    a third (RFC 4451 3.1.1)."""
+    return any(a.med for a in paths.values()) and len({neighbor_as(path) for path in paths.items()}) > 1
+
+
+def neighbor_as(path: Path) -> int | None:
+    """The AS that a path comes from: the first of its AS_PATH, else that of its source."""
+    source, attributes = path
+    if attributes.as_path and attributes.as_path[0].kind == SegmentType.AS_SEQUENCE:
+        return attributes.as_path[0].asns[0]
+    return source.asn
 
 
 def as_path_length(attributes: Attributes) -> int:
@@ -100,15 +138,22 @@ def as_path_length(attributes: Attributes) -> int:
     return sum(len(s.asns) if s.kind == SegmentType.AS_SEQUENCE else 1 for s in attributes.as_path)
 
 
+def _left_after_step_4(paths: Paths) -> Paths:
+    shortest = min(as_path_length(a) for a in paths.values())
+    left = [path for path in paths.items() if as_path_length(path[1]) == shortest]
+    origin = min(a.origin for _, a in left)
+    left = [path for path in left if path[1].origin == origin]
+    med: dict[int | None, int] = {}
+    for path in left:
+        neighbor, own = neighbor_as(path), path[1].med or 0
+        med[neighbor] = min(own, med.get(neighbor, own))
+    left = [path for path in left if (path[1].med or 0) == med[neighbor_as(path)]]
+    ibgp = min(source.ibgp for source, _ in left)
+    return {source: attributes for source, attributes in left if source.ibgp == ibgp}
+
+
 def _order(one: Path, other: Path) -> int:
     return compare(one, other).sign
-
-
-def _neighbor_as(path: Path) -> int | None:
-    source, attributes = path
-    if attributes.as_path and attributes.as_path[0].kind == SegmentType.AS_SEQUENCE:
-        return attributes.as_path[0].asns[0]
-    return source.asn
 
 
 def _peer_address(path: Path) -> tuple[int, int]:
@@ -127,5 +172,5 @@ _STEPS: tuple[tuple[Step, Callable[[Path], Any]], ...] = (
 )
 
 
-def _plain_key(path: Path) -> tuple[object, ...]:
-    return tuple(key(path) for step, key in _STEPS if step is not Step.MED)
+def _whole_key(path: Path) -> tuple[object, ...]:
+    return tuple(key(path) for _, key in _STEPS)

@@ -1,0 +1,140 @@
+"""K plain sessions carry K next hops of every prefix: what holds whatever happens to nodes and lanes."""
+
+from hypothesis.stateful import invariant
+
+from speaker.paths.base import NotPlaced, PathMode
+from speaker.paths.lanes import Lanes
+from speaker.rib.table import Table
+from tests.paths.machine import LANES, PREFIXES, SETTINGS, Sequences
+from tests.paths.world import NODES, World, host_routes, source
+
+P = PREFIXES[0]
+
+
+class _Lanes(Sequences):
+    def build(self, table: Table) -> PathMode:
+        return Lanes(table, LANES)
+
+
+class _EveryLane(_Lanes):
+    """For any number of nodes the router gets min(lanes that are up, next hops to be had) next hops."""
+
+    @invariant()
+    def as_many_next_hops_as_lanes(self) -> None:
+        for prefix in PREFIXES:
+            to_be_had = {attributes.next_hop for attributes in self.world.eligible(prefix).values()}
+            assert len(self.world.next_hops(prefix)) == min(len(self.world.lanes), len(to_be_had))
+
+
+class _NextHopOnce(_Lanes):
+    """Two lanes never carry the same next hop of a prefix."""
+
+    @invariant()
+    def no_next_hop_twice(self) -> None:
+        for prefix in PREFIXES:
+            assert len(set(self.world.next_hops(prefix))) == len(self.world.next_hops(prefix))
+
+
+class _Living(_Lanes):
+    """What a lane carries is there, as it was announced last, and as good as the best."""
+
+    @invariant()
+    def only_living_paths(self) -> None:
+        for prefix in PREFIXES:
+            for node, attributes in self.world.sent(prefix):
+                assert self.world.eligible(prefix)[node] is attributes
+
+
+class _KeepsLane(_Lanes):
+    """A path keeps its lane while it lives; it yields to a node that comes, on one lane of a prefix, and to no other."""
+
+    @invariant()
+    def a_living_path_stays(self) -> None:
+        for prefix in PREFIXES:
+            now = self.world.carried(prefix)
+            lost = {lane for lane, path in self.still_eligible(prefix).items() if now.get(lane, (None,))[0] is not path[0]}
+            came = self.event.kind == "announce" and prefix in self.event.prefixes
+            assert self.event.kind == "much" or len(lost) <= came
+            assert self.event.kind == "much" or all(now[lane][0] is self.event.source for lane in lost)
+
+
+class _OneLanePerChurn(_Lanes):
+    """What one node does changes one lane of a prefix at most, where it leaves the others as good as they were."""
+
+    @invariant()
+    def at_most_one_lane_changes(self) -> None:
+        node = self.event.source
+        for prefix in PREFIXES if node else ():
+            others = [{s: a for s, a in e.items() if s is not node} for e in self.both_eligible(prefix)]
+            before, now = self.before[prefix], self.world.carried(prefix)
+            changed = [lane for lane in self.world.lanes if before.get(lane) != now.get(lane)]
+            assert others[0] != others[1] or len(changed) <= 1
+
+    def both_eligible(self, prefix: bytes) -> tuple[dict, dict]:
+        return self.eligible_before[prefix], self.world.eligible(prefix)
+
+
+class _WaitingTakesOver(_Lanes):
+    """When a path dies a waiting one takes its lane."""
+
+    @invariant()
+    def the_lane_of_the_dead_is_taken(self) -> None:
+        if self.event.kind not in ("withdraw", "leave"):
+            return
+        for prefix in self.event.prefixes:
+            before, now = self.before[prefix], self.world.carried(prefix)
+            waiting = {a.next_hop for a in self.world.eligible(prefix).values()} - {a.next_hop for _, a in before.values()}
+            for lane, (node, _) in before.items():
+                assert node is not self.event.source or lane in now or not waiting
+
+
+class _FallLosesNothing(_Lanes):
+    """When a lane falls, no next hop is lost that fits on the lanes left, and what they carried stays."""
+
+    @invariant()
+    def what_fits_stays(self) -> None:
+        for prefix in PREFIXES if self.event.kind == "lane down" else ():
+            before, now = self.before[prefix], self.world.carried(prefix)
+            hops = {attributes.next_hop for _, attributes in before.values()}
+            assert len(hops) > len(self.world.lanes) or hops == set(self.world.next_hops(prefix))
+            assert all(now[lane] == path for lane, path in before.items() if lane != self.event.lane)
+
+
+class _ReturnMovesNothing(_Lanes):
+    """A lane that comes up takes waiting paths; the other lanes carry on what they carried."""
+
+    @invariant()
+    def other_lanes_stay(self) -> None:
+        for prefix in PREFIXES if self.event.kind == "lane up" else ():
+            now = self.world.carried(prefix)
+            assert all(now[lane] == path for lane, path in self.before[prefix].items())
+
+
+class _WhereAgrees(_Lanes):
+    """`onepeer routes` names the lane that carries a path, and a reason for every path that none carries."""
+
+    @invariant()
+    def where_is_what_was_placed(self) -> None:
+        for prefix in PREFIXES:
+            carried = {(lane, path[0]) for lane, path in self.world.carried(prefix).items()}
+            assert self.world.where_says(prefix) == carried
+            for node, place in self.world.mode.where(prefix).items():
+                worse = node not in self.world.eligible(prefix)
+                assert (place is NotPlaced.NOT_EQUAL_COST) == worse
+
+
+def _case(machine: type[_Lanes]) -> type:
+    machine.TestCase.settings = SETTINGS
+    machine.TestCase.__doc__ = machine.__doc__
+    return machine.TestCase
+
+
+TestTheRouterGetsANextHopForEveryLane = _case(_EveryLane)
+TestNoNextHopIsOnTwoLanes = _case(_NextHopOnce)
+TestLanesCarryLivingPathsOnly = _case(_Living)
+TestAPathKeepsItsLaneWhileItLives = _case(_KeepsLane)
+TestChurnOfOneNodeChangesOneLaneOfAPrefix = _case(_OneLanePerChurn)
+TestAWaitingPathTakesTheLaneOfTheDead = _case(_WaitingTakesOver)
+TestALanesFallLosesNoNextHopThatFitsElsewhere = _case(_FallLosesNothing)
+TestALaneThatComesBackMovesNothingElse = _case(_ReturnMovesNothing)
+TestRoutesNamesTheLaneThatCarriesAPath = _case(_WhereAgrees)
