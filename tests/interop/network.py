@@ -87,8 +87,9 @@ class Network:
             "router_id": host.v4,
             "listen": {"addresses": [host.v4, host.v6]},
             "routers": [line],
-            "nodes": {**({"asn": node_asn} if node_asn != ASN else {}), **(nodes or {})},
+            "nodes": {"file": "nodes.yaml", **({"asn": node_asn} if node_asn != ASN else {}), **(nodes or {})},
             "guard": {"prefixes": GUARD},
+            "http": None,
             **settings,
         }
         if roster is None:

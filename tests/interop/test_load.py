@@ -63,10 +63,10 @@ def test_a_router_that_does_not_read_gets_the_newest_state_and_not_the_history(n
         node.send(*updates(attributes(host.v4, med=med), prefixes))
         time.sleep(0.01)  # a round each, not one burst that Onepeer could take in at one look
 
-    def metric() -> int | None:
+    def metric() -> int:
         assert isinstance(quick, FRR)
         paths = quick.ask(f"show bgp ipv4 unicast {prefixes[-1]} json").get("paths", [{}])
-        return paths[0].get("metric")
+        return int(paths[0].get("metric", 0))
 
     wait_until(lambda: metric() == ROUNDS, CONVERGED, "the router that reads has the last round", seen=metric)
     before = router.received

@@ -40,10 +40,10 @@ class FRR(Speaker):
         for peer in self.peers:
             lines.append(f" neighbor {peer.address} remote-as {peer.asn}")
             lines += _transport_lines(peer, timers=False)
-        for family in (4, 6):
+        ibgp = all(peer.asn == self.asn for peer in self.peers)
+        for family in sorted({family for peer in self.peers for family in peer.spoken} | {4}):
             lines.append(f" address-family ipv{family} unicast")
-            lines.append(f"  maximum-paths {ECMP}")
-            lines.append(f"  maximum-paths ibgp {ECMP}")
+            lines.append(f"  maximum-paths {'ibgp ' if ibgp else ''}{ECMP}")
             for peer in self.peers:
                 spoken = family in peer.spoken
                 if spoken != (family == 4):

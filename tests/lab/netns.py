@@ -102,6 +102,7 @@ class Host:
         self.folder = lab.folder / name
         self.folder.mkdir(exist_ok=True)
         self.folder.chmod(0o777)  # daemons write here under users of their own
+        self._link_local: str | None = None
 
     @property
     def v4(self) -> str:
@@ -114,6 +115,14 @@ class Host:
     def address(self, family: int) -> str:
         """Its address of family 4 or 6 on the bridge."""
         return self.v6 if family == 6 else self.v4
+
+    def link_local(self) -> str | None:
+        """Its IPv6 link-local address on the bridge, which the kernel makes of the card's own."""
+        if self._link_local is None:
+            shown = self.ip_json("-6", "addr", "show", "dev", "eth0", "scope", "link")
+            found = [one["local"] for entry in shown for one in entry.get("addr_info", []) if "local" in one]
+            self._link_local = found[0] if found else None
+        return self._link_local
 
     def ip(self, *lines: str) -> None:
         """Run lines of `ip` in this namespace, all in one process."""
@@ -190,13 +199,16 @@ class Host:
         self.ip(f"addr replace {_host_prefix(address)} dev lo" + (" nodad" if ":" in address else ""))
 
     def route(self, prefix: str) -> list[str]:
-        """The next hops that the kernel has for exactly this prefix, sorted; empty = no route."""
+        """The next hops that the kernel has for exactly this prefix, sorted; empty = no route.
+
+        A link-local next hop (RFC 2545 section 3: FRR and BIRD prefer it) is told as its host's own address.
+        """
         hops: set[str] = set()
         for entry in self.ip_json("route", "show", "exact", prefix):
             for hop in entry.get("nexthops", [entry]):
                 via = hop.get("gateway") or (hop.get("via") or {}).get("host")
                 if via:
-                    hops.add(via)
+                    hops.add(self.lab.global_of(via))
         return sorted(hops)
 
     def show_route(self, prefix: str) -> str:
@@ -283,6 +295,15 @@ class Lab:
         self._configure(host, "eth0", addresses)
         host.ip(*(f"route add default via {gateway}" for gateway in gateways))
         return host
+
+    def global_of(self, address: str) -> str:
+        """The IPv6 address of the host that has this link-local one on the bridge; any other as it is."""
+        if not address.startswith("fe80:"):
+            return address
+        for host in self._hosts.values():
+            if address == host.link_local():
+                return host.v6
+        return address
 
     def link(self, one: Host, one_addresses: Sequence[str], two: Host, two_addresses: Sequence[str]) -> None:
         """A wire between two hosts, off the bridge: device `to-<other's name>` at each end."""

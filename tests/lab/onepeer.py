@@ -18,38 +18,47 @@ from tests.lab.wait import wait_until
 READY = 20.0
 """Seconds until its control socket answers; under a second on a quiet machine."""
 
+IN_ITS_OWN_RUN = """
+set -e
+mount -t tmpfs none /run
+mkdir /run/onepeer
+mount --bind "$1" /run/onepeer
+shift
+exec "$@"
+"""
+"""Shell: the rest of its arguments is run with the folder $1 as /run/onepeer, so that the settings file need not
+name a socket. The mounts are seen by that process alone: `ip netns exec` gives it a mount namespace (ip-netns(8))."""
+
 COMMAND = str(Path(sys.executable).parent / "onepeer")
 
 
 class Onepeer:
     """One `onepeer run` on one host."""
 
-    def __init__(self, host: Host, settings: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]]) -> None:
-        """`settings`: the settings file as a tree; the places of its socket and roster are filled in here."""
+    def __init__(self, host: Host, settings: str | Mapping[str, Any], nodes: Sequence[Mapping[str, Any]]) -> None:
+        """`settings`: the settings file, as its text or as a tree; its `nodes.file` is nodes.yaml."""
         self.host = host
         self.nodes = [dict(node) for node in nodes]
         self.folder = host.folder
-        self.socket = self.folder / "control.sock"
+        self.run = self.folder / "run"
+        """What it sees as /run/onepeer."""
+        self.run.mkdir(exist_ok=True)
+        self.socket = self.run / "control.sock"
         self.file = self.folder / "onepeer.yaml"
-        self.settings = {
-            "nodes": {},
-            "control": {"socket": str(self.socket)},
-            "http": None,
-            "log": {"format": "json"},
-            **settings,
-        }
-        self.settings["nodes"] = {"file": "nodes.yaml", **self.settings["nodes"]}
+        self.settings: dict[str, Any] = dict(yaml.safe_load(settings) if isinstance(settings, str) else settings)
+        self._text = settings if isinstance(settings, str) else None
         self.process: Process | None = None
         self._runs = 0
 
     def write_settings(self) -> None:
-        """Write the settings file as `self.settings` now is."""
-        self.file.write_text(yaml.safe_dump(self.settings, sort_keys=False))
+        """Write the settings file: the text that was given, or `self.settings` as it now is."""
+        self.file.write_text(self._text or yaml.safe_dump(self.settings, sort_keys=False))
 
     def write_nodes(self) -> None:
         """Write the roster as `self.nodes` now is, in one move, as a deployment tool does."""
         fresh = self.folder / "nodes.yaml.new"
-        fresh.write_text(yaml.safe_dump({"nodes": self.nodes}, sort_keys=False))
+        lines = [yaml.safe_dump(node, default_flow_style=True, sort_keys=False, width=1000) for node in self.nodes]
+        fresh.write_text("nodes:\n" + "".join(f"  - {line}" for line in lines))
         fresh.rename(self.folder / "nodes.yaml")
 
     def launch(self) -> Process:
@@ -58,7 +67,8 @@ class Onepeer:
         self.write_nodes()
         self._runs += 1
         log = f"onepeer-{self._runs}.log"
-        self.process = self.host.start(COMMAND, "run", "-c", str(self.file), log=log)
+        start = ("sh", "-c", IN_ITS_OWN_RUN, "sh", str(self.run))
+        self.process = self.host.start(*start, COMMAND, "run", "-c", str(self.file), log=log)
         return self.process
 
     def start(self) -> None:
