@@ -60,6 +60,13 @@ def test_what_a_node_does_not_say_is_said_for_all(roll: Roll) -> None:
     assert "for" not in repr(roster)
 
 
+def test_a_node_has_weight_1_unless_it_says_another(roll: Roll) -> None:
+    """255 is the most; a change of the weight is a change of the roster."""
+    heavy = roll(GOOD.replace("32]}", "32], weight: 255}"))
+    assert [node.weight for node in heavy.nodes] == [1, 255]
+    assert roll(GOOD) != heavy
+
+
 def test_the_order_of_the_file_is_no_change(roll: Roll) -> None:
     lines = GOOD.splitlines(keepends=True)
     assert roll(GOOD) == roll(lines[0] + lines[2] + lines[1])
@@ -90,6 +97,9 @@ MISTAKES = [
     (GOOD.replace("192.168.3.32", "fd00::32"), [":3: nodes[1].addresses: has IPv6 alone"]),
     (GOOD.replace("192.168.3.32", "fe80::32"), [":3: nodes[1].addresses[0]: fe80::32 is a link-local"]),
     (GOOD.replace("32]}", "32], asn: 0}"), [":3: nodes[1].asn: 0 is not to be used"]),
+    (GOOD.replace("32]}", "32], weight: 0}"), [":3: nodes[1].weight: 0 is too small: the least is 1; use 1"]),
+    (GOOD.replace("32]}", "32], weight: 256}"), [":3: nodes[1].weight: 256 is too large: the most is 255; use 255"]),
+    (GOOD.replace("32]}", "32], weight: 1.5}"), [":3: nodes[1].weight: 1.5 is not a whole number"]),
     (GOOD.replace("32]}", "32], password_file: no}"), [":3: nodes[1].password_file: no cannot be read"]),
 ]
 

@@ -21,11 +21,13 @@ from speaker.settings_file import Document, SettingsError, parse_document
 TEXT = st.text(st.characters(codec="utf-8", max_codepoint=0xFFFF), max_size=8)
 SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(-10**9, 10**12), TEXT,
-    st.sampled_from(["192.168.3.1", "fd00::1", "10.0.0.0/8", "90s", "2", "no-export", "64512:1", "::/0", "\0", "1.1"]),
+    st.sampled_from(["192.168.3.1", "fd00::1", "10.0.0.0/8", "90s", "2", "no-export", "64512:1", "::/0", "\0", "1.1",
+                     "lanes", "spread", "passive"]),
 )  # fmt: skip
 KEYS = st.sampled_from(
     ["asn", "listen", "addresses", "port", "routers", "address", "name", "hold_time", "password_file", "nodes",
-     "file", "guard", "prefixes", "router_id", "strip_communities", "http", "log", "level", "x"]
+     "file", "guard", "prefixes", "router_id", "strip_communities", "http", "log", "level", "x",
+     "local_address", "local_addresses", "mode", "link_bandwidth", "connect"]
 )  # fmt: skip
 TREES = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=5), max_leaves=12

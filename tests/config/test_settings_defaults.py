@@ -22,6 +22,8 @@ def test_the_smallest_file_is_enough(tmp_path: Path) -> None:
     found = settings(tmp_path, GOOD)
     (router,) = found.routers
     assert found.router_id == found.cluster_id == router.local_address == IPv4Address("192.168.3.10")
+    assert router.local_addresses == (router.local_address,)
+    assert (router.mode, router.link_bandwidth, router.max_paths) == ("auto", False, None)
     assert (router.name, router.asn, router.port, router.hold_time) == ("192.168.3.1", 64512, 179, 90.0)
     assert (found.nodes.asn, found.nodes.file) == (64512, tmp_path / "nodes.yaml")
     assert found.guard.prefixes == (IPv4Network("192.168.30.0/24"),)
@@ -32,7 +34,24 @@ def test_the_smallest_file_is_enough(tmp_path: Path) -> None:
 def test_a_router_is_dialled_from_the_first_listen_address_of_its_family(tmp_path: Path) -> None:
     text = GOOD.replace("[192.168.3.10]", "[192.168.3.10, fd00::10, fd00::11]")
     found = settings(tmp_path, text.replace("192.168.3.1\n", "fd00::1\n"))
-    assert found.routers[0].local_address == IPv6Address("fd00::10")
+    assert found.routers[0].local_addresses == (IPv6Address("fd00::10"),)
+
+
+def test_one_local_address_is_a_list_of_one(tmp_path: Path) -> None:
+    """Both ways to write it ask for the same, so that a reload from one to the other leaves the session alone."""
+    one = settings(tmp_path, GOOD.replace("192.168.3.1\n", "192.168.3.1\n    local_address: 192.168.3.11\n"))
+    several = settings(tmp_path, GOOD.replace("192.168.3.1\n", "192.168.3.1\n    local_addresses: [192.168.3.11]\n"))
+    assert one == several
+    assert one.routers[0].local_addresses == (IPv4Address("192.168.3.11"),)
+
+
+def test_lanes_keep_the_order_of_the_file(tmp_path: Path) -> None:
+    """Lane 1 is the first of them; another order is another wish."""
+    text = GOOD.replace("192.168.3.1\n", "192.168.3.1\n    local_addresses: [192.168.3.12, 192.168.3.11]\n")
+    router = settings(tmp_path, text).routers[0]
+    assert router.local_addresses == (IPv4Address("192.168.3.12"), IPv4Address("192.168.3.11"))
+    assert router.local_address == IPv4Address("192.168.3.12")
+    assert settings(tmp_path, text.replace("12, 192.168.3.11", "11, 192.168.3.12")).routers[0] != router
 
 
 def test_saying_a_default_changes_nothing(tmp_path: Path) -> None:

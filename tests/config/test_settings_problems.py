@@ -123,6 +123,25 @@ def test_two_routers_in_two_families_are_fine(wrong: Ask) -> None:
     assert wrong(text.replace("192.168.3.1\n", "192.168.3.1\n  - address: fd00::1\n")) == []
 
 
+def test_a_router_of_a_family_that_does_not_listen_is_dialled_from_its_local_addresses(wrong: Ask) -> None:
+    """The way out that the mistake without them names."""
+    router = "fd00::1\n    local_addresses: [fd00::10, fd00::11]\n"
+    assert wrong(GOOD.replace("192.168.3.1\n", router)) == []
+    assert wrong(GOOD.replace("192.168.3.1\n", "fd00::1\n    local_address: fd00::10\n")) == []
+
+
+def test_one_local_address_may_serve_several_routers(wrong: Ask) -> None:
+    """Each router knows it as a neighbor of its own."""
+    lanes = "local_addresses: [192.168.3.11, 192.168.3.12]"
+    text = f"192.168.3.1\n    {lanes}\n  - address: 192.168.3.2\n    {lanes}\n    mode: lanes\n    max_paths: 1\n"
+    assert wrong(GOOD.replace("192.168.3.1\n", text)) == []
+
+
+def test_of_32_lanes_none_is_too_many(wrong: Ask) -> None:
+    lanes = ", ".join(f"10.0.0.{n}" for n in range(1, 33))
+    assert wrong(GOOD.replace("192.168.3.1\n", f"192.168.3.1\n    local_addresses: [{lanes}]\n")) == []
+
+
 def test_with_ipv6_alone_a_router_id_is_enough(wrong: Ask) -> None:
     text = GOOD.replace("192.168.3.10", "fd00::10").replace("192.168.3.1\n", "fd00::1\n")
     assert wrong(text + "router_id: 192.0.2.1\n") == []
