@@ -9,8 +9,8 @@ import gc
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import structlog
@@ -107,7 +107,7 @@ class Speaker:
     async def _begin(self, settings: Settings) -> bool:
         """Opens what others reach us by; whether all of it could be had."""
         try:
-            self._listen(settings)
+            self._say_listening(self._listen(settings))
             await self._serve("control", settings)
             await self._serve("http", settings)
         except (SocketError, ServeError):
@@ -150,12 +150,11 @@ class Speaker:
 
     # --- what others reach us by ---
 
-    def _listen(self, settings: Settings) -> None:
-        """Listens on these addresses and no others. Raises SocketError, and then nothing has changed."""
-        wanted = {(address, settings.listen.port) for address in settings.listen.addresses}
+    def _listen(self, settings: Settings) -> dict[tuple[Address, int], Listener]:
+        """Listens on these addresses too; those that were opened for it. Raises SocketError, and then none is."""
         opened: dict[tuple[Address, int], Listener] = {}
         try:
-            for address, port in sorted(wanted - self._listeners.keys(), key=str):
+            for address, port in sorted(_wanted(settings) - self._listeners.keys(), key=str):
                 opened[address, port] = Listener(address, port, self._take_call, self._listen_trouble)
         except SocketError as error:
             for listener in opened.values():
@@ -163,10 +162,15 @@ class Speaker:
             where = f"{address} port {port}"
             self._log.error(LogEvent.LISTEN_FAILED, key="listen", address=where, why=error.why, way_out=error.way_out)
             raise
-        for key in self._listeners.keys() - wanted:
-            self._listeners.pop(key).close()
         self._listeners.update(opened)
-        for address, port in opened:
+        return opened
+
+    def _listen_no_more(self, keys: Iterable[tuple[Address, int]]) -> None:
+        for key in list(keys):
+            self._listeners.pop(key).close()
+
+    def _say_listening(self, keys: Iterable[tuple[Address, int]]) -> None:
+        for address, port in keys:
             self._log.info(LogEvent.LISTENING, address=f"{address} port {port}")
 
     def listening(self) -> list[str]:
@@ -198,7 +202,7 @@ class Speaker:
                 )
 
     async def _serve(self, key: str, settings: Settings) -> None:
-        """Opens one of the servers anew. Raises ServeError."""
+        """Opens one of the servers anew. Raises ServeError, and then there is none."""
         if key in self._servers:
             await self._servers.pop(key).aclose()
         stack = AsyncExitStack()
@@ -208,6 +212,25 @@ class Speaker:
             await stack.enter_async_context(serve_http(self._report, str(settings.http.address), settings.http.port))
         self._servers[key] = stack
 
+    async def _move(self, old: Settings, new: Settings) -> None:
+        """Takes all that others reach us by from the old settings to the new. Raises SocketError or ServeError, and
+        then the old ones are served again."""
+        opened = self._listen(new)
+        moved = []
+        try:
+            for key in ("control", "http"):
+                if getattr(old, key) != getattr(new, key):
+                    moved.append(key)
+                    await self._serve(key, new)
+        except ServeError:
+            self._listen_no_more(opened)
+            for key in moved:
+                with suppress(ServeError):  # somebody has taken it meanwhile, which the log tells
+                    await self._serve(key, old)
+            raise
+        self._listen_no_more(self._listeners.keys() - _wanted(new))
+        self._say_listening(opened)
+
     # --- settings ---
 
     async def _follow_settings(self) -> None:
@@ -216,9 +239,11 @@ class Speaker:
         while True:
             changed = asyncio.ensure_future(anext(watch))
             hangup = asyncio.ensure_future(self._hangup.wait())
-            await asyncio.wait({changed, hangup}, return_when=asyncio.FIRST_COMPLETED)
-            changed.cancel()
-            hangup.cancel()
+            try:
+                await asyncio.wait({changed, hangup}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                changed.cancel()
+                hangup.cancel()
             if self._hangup.is_set():
                 self._hangup.clear()
                 self._restart_roster(self.settings)
@@ -247,13 +272,9 @@ class Speaker:
         old = self.settings
         changed = [key for key in type(new).model_fields if getattr(old, key) != getattr(new, key)]
         try:
-            self._listen(new)
-            for key in {"control", "http"} & set(changed):
-                await self._serve(key, new)
+            await self._move(old, new)
         except (SocketError, ServeError) as error:
             self._refuse_settings([str(error)])
-            if isinstance(error, ServeError):
-                self._listen(old)
             return
         self.settings = new
         logging.configure(new.log.level, new.log.format)
@@ -367,6 +388,11 @@ class Speaker:
         """Peers without a session: who a refused call may have been."""
         peers = [*self.peering.nodes.values(), *self.peering.lanes()]
         return [str(peer.target.remote) for peer in peers if peer.up is None]
+
+
+def _wanted(settings: Settings) -> set[tuple[Address, int]]:
+    """Where these settings want us to listen."""
+    return {(address, settings.listen.port) for address in settings.listen.addresses}
 
 
 def _guard(settings: Settings) -> Guard:

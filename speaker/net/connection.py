@@ -51,6 +51,8 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._dialing: asyncio.Task[None] | None = None
         self._may_write = True
+        self._early = b""
+        self._closed = False
 
     @property
     def writable(self) -> bool:
@@ -59,7 +61,11 @@ class Connection(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Whole messages for the peer. asyncio sends at once what the kernel takes."""
-        if self._transport is not None and not self._transport.is_closing():
+        if self._closed:
+            return
+        if self._transport is None:
+            self._early += data
+        elif not self._transport.is_closing():
             self.bytes_written += len(data)
             self._transport.write(data)
 
@@ -79,15 +85,25 @@ class Connection(asyncio.Protocol):
         self.carry_out(self.session.dial(self._loop.time()))
         self._dialing = self._loop.create_task(self._connect(make_socket, remote, port))
 
+    def answer(self) -> None:
+        """Takes a call. Its transport comes some turns of the loop later; the session is there from now on, so that
+        it can be ended or give way like any other."""
+        self.carry_out(self.session.accept(self._loop.time()))
+
     # --- asyncio.Protocol ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        if self._closed:
+            self._transport.abort()
+            return
         self._transport.set_write_buffer_limits(high=HIGH_WATER, low=LOW_WATER)
-        self.local = self._transport.get_extra_info("sockname")[:2]
-        self.remote = self._transport.get_extra_info("peername")[:2]
-        now = self._loop.time()
-        self.carry_out(self.session.connected(now) if self.dialed else self.session.accept(now))
+        self.local, self.remote = self._name("sockname"), self._name("peername")
+        if self.dialed:
+            self.carry_out(self.session.connected(self._loop.time()))
+        else:
+            early, self._early = self._early, b""
+            self.write(early)
 
     def data_received(self, data: bytes) -> None:
         self.carry_out(self.session.receive(data, self._loop.time()))
@@ -97,7 +113,7 @@ class Connection(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._transport = None
+        self._transport, self._closed = None, True
         why = reason(exc) if isinstance(exc, OSError) else str(exc or "the peer closed the connection")
         self.carry_out(self.session.disconnected(self._loop.time(), why))
 
@@ -129,7 +145,14 @@ class Connection(asyncio.Protocol):
             raise
         self._dialing = None
 
+    def _name(self, which: str) -> tuple[str, int] | None:
+        """An end of the connection; the other end of one that broke off at once has no name."""
+        assert self._transport is not None
+        name = self._transport.get_extra_info(which)
+        return None if name is None else (name[0], name[1])
+
     def _close(self) -> None:
+        self._closed = True
         if self._dialing is not None:
             self._dialing.cancel()
         if self._transport is not None and not self._transport.is_closing():

@@ -128,7 +128,9 @@ class Neighbor(ABC):
         session = self._new_session()
         for replaced in self._peer.accepting(session):
             self._connections[replaced].carry_out(replaced.abandon())
-        return self._connect(session, dialed=False)
+        connection = self._connect(session, dialed=False)
+        connection.answer()
+        return connection
 
     @property
     def state(self) -> State:
@@ -178,6 +180,8 @@ class Neighbor(ABC):
 
     def on_event(self, connection: Connection, event: Event) -> None:
         """net.connection.Owner."""
+        if connection.session not in self._connections:
+            return  # it has lost a collision, or been stopped, in the midst of what it read
         if isinstance(event, Opened):
             self._opened(connection, event)
         elif isinstance(event, Established):
