@@ -4,12 +4,14 @@ No kubelet and no kube-controller-manager: the Node, the Pod and the EndpointSli
 written here. `scripts/tools` builds what Debian does not have.
 """
 
+import asyncio
+import contextlib
 import json
-import os
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from socket import AF_INET, AF_INET6
 from typing import Any
 
 from golden_net import Lab, run
@@ -22,26 +24,21 @@ SYSTEM = "metallb-system"
 TOKEN = "golden"
 
 Object = dict[str, Any]
+# When it came (time.monotonic), and its two ends.
+Call = tuple[float, asyncio.StreamReader, asyncio.StreamWriter]
 
 
 def tools(which: str) -> Path:
-    """The folder with the programs of one set, built when they are not there yet."""
-    return Path(
-        subprocess.run([ROOT / "scripts/tools", which], stdout=subprocess.PIPE, check=True, text=True).stdout.strip()
-    )
+    """What `scripts/tools` prints: the folder with the programs of one set, built when they are not there yet."""
+    script = [str(ROOT / "scripts/tools"), which]
+    return Path(subprocess.run(script, stdout=subprocess.PIPE, check=True, text=True).stdout.strip())
 
 
 def module(name: str) -> Path:
     """The folder of a Go module that MetalLB's programs were built from: its manifests are there."""
-    os.environ.setdefault("GOFLAGS", "-mod=mod")
-    listed = subprocess.run(
-        ["go", "list", "-m", "-f", "{{.Dir}}", name],
-        cwd=ROOT / "tests/tools/metallb",
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return Path(listed.stdout.strip())
+    go = (str(tools("go")), "-C", str(ROOT / "tests/tools/metallb"))
+    run(*go, "mod", "download", name)
+    return Path(run(*go, "list", "-m", "-f", "{{.Dir}}", name).strip())
 
 
 class Cluster:
@@ -53,7 +50,7 @@ class Cluster:
         self.home = lab.namespace("cluster", f"{API}/24")
         self.node = lab.namespace("node", f"{NODE4}/24", f"{NODE6}/64")
         self.peer = lab.namespace("peer", f"{PEER4}/24", f"{PEER6}/64")
-        self._kubeconfig = lab.folder / "kubeconfig"
+        self.kubeconfig = lab.folder / "kubeconfig"
         self._speaker: subprocess.Popen[bytes]
 
     def start(self) -> None:
@@ -90,7 +87,7 @@ class Cluster:
         self.lab.stop(self._speaker)
 
     def _environment(self, **more: str) -> dict[str, str]:
-        return {"METALLB_NAMESPACE": SYSTEM, "KUBECONFIG": str(self._kubeconfig), **more}
+        return {"METALLB_NAMESPACE": SYSTEM, "KUBECONFIG": str(self.kubeconfig), **more}
 
     def _start_api(self) -> None:
         folder = self.lab.folder
@@ -102,7 +99,7 @@ class Cluster:
             *("-keyout", f"{folder}/api.key", "-out", f"{folder}/api.crt"),
         )
         (folder / "tokens.csv").write_text(f'{TOKEN},admin,admin,"system:masters"\n')
-        self._kubeconfig.write_text(json.dumps(kubeconfig(folder)))
+        self.kubeconfig.write_text(json.dumps(kubeconfig(folder)))
         self.lab.start(
             self.home,
             *(str(self.kubernetes / "kube-apiserver"), "--etcd-servers=http://127.0.0.1:2379"),
@@ -120,7 +117,7 @@ class Cluster:
 
     def kubectl(self, *arguments: str, check: bool = True) -> str:
         """Run kubectl in the cluster's namespace."""
-        program = (str(self.kubernetes / "kubectl"), "--kubeconfig", str(self._kubeconfig))
+        program = (str(self.kubernetes / "kubectl"), "--kubeconfig", str(self.kubeconfig))
         return run("ip", "netns", "exec", self.home, *program, *arguments, check=check)
 
     def apply(self, *objects: Object) -> None:
@@ -130,8 +127,8 @@ class Cluster:
         self.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(path))
 
     def delete(self, kind: str, *names: str, namespace: str = "default") -> None:
-        """Delete objects."""
-        self.kubectl("delete", "-n", namespace, kind, *names)
+        """Delete objects, where they are."""
+        self.kubectl("delete", "--ignore-not-found", "-n", namespace, kind, *names)
 
 
 def kubeconfig(folder: Path) -> Object:
@@ -161,7 +158,8 @@ def node() -> Object:
     return {
         "apiVersion": "v1",
         "kind": "Node",
-        "metadata": {"name": NODE},
+        # frr-k8s is told its node by this label.
+        "metadata": {"name": NODE, "labels": {"kubernetes.io/hostname": NODE}},
         "status": {
             "addresses": [{"type": "InternalIP", "address": NODE4}],
             "conditions": [{"type": "Ready", "status": "True", "reason": "golden", "message": ""}],
@@ -230,3 +228,20 @@ def service(name: str, *addresses: str) -> list[Object]:
         "endpoints": [{"addresses": ["10.0.0.1"], "conditions": {"ready": True}, "nodeName": NODE}],
     }
     return [made, endpoints]
+
+
+@contextlib.asynccontextmanager
+async def listening(cluster: Cluster, address: str) -> AsyncIterator[asyncio.Queue[Call]]:
+    """A listener of the raw peer's; each call is put in the queue with its time."""
+    calls: asyncio.Queue[Call] = asyncio.Queue()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await calls.put((time.monotonic(), reader, writer))
+
+    sock = cluster.lab.socket(cluster.peer, AF_INET6 if ":" in address else AF_INET)
+    sock.bind((address, PEER_PORT))
+    server = await asyncio.start_server(accept, sock=sock)
+    try:
+        yield calls
+    finally:
+        server.close()

@@ -35,7 +35,13 @@ class Case:
     capabilities: tuple[bytes, ...] = ()  # offered by the peer
     over_ipv6: bool = False  # the TCP session
     feeders: bool = False  # two more peers, whose paths it reflects, all of them to who takes ADD-PATH
+    many: int = 0  # so many prefixes more in FIRST, all with one attribute set
     reason: str | None = None  # shut the session down with this reason; None: SIGTERM to the daemon
+
+    @property
+    def first(self) -> tuple[str, ...]:
+        """What is announced from the start."""
+        return FIRST + tuple(f"192.168.{32 + index // 256}.{index % 256}/32" for index in range(self.many))
 
     @property
     def peer(self) -> str:
@@ -165,7 +171,7 @@ class Frr(Daemon):
                         f"  neighbor {peer} route-reflector-client",
                         f"  neighbor {peer} addpath-tx-all-paths",
                     ]
-            for prefix in FIRST:
+            for prefix in case.first:
                 if family(prefix) == one:
                     lines.append(f"  network {prefix}{' route-map tagged' if prefix in TAGGED else ''}")
             lines.append(" exit-address-family")
@@ -220,7 +226,7 @@ class Bird(Daemon):
         case = self.case
         blocks = [f"log stderr all;\nrouter id {OWN4};", "protocol device { }"]
         for one in ("ipv4", "ipv6"):
-            routes = "".join(self._route(prefix) for prefix in FIRST if family(prefix) == one)
+            routes = "".join(self._route(prefix) for prefix in case.first if family(prefix) == one)
             blocks.append(f"protocol static first_{one} {{ {one}; {routes}}}")
         for prefix in LATER:
             one = family(prefix)
@@ -267,7 +273,7 @@ class GoBgp(Daemon):
         self._main = self.lab.start(
             self.namespace, "gobgpd", "-f", str(settings), "--api-hosts", "127.0.0.1:50051", "--pprof-disable"
         )
-        for prefix in FIRST:
+        for prefix in self.case.first:
             self.announce(prefix)
 
     def _toml(self) -> str:
@@ -330,7 +336,7 @@ class OpenBgpd(Daemon):
         case = self.case
         lines = [f"AS {case.asn}", f"router-id {OWN4}", "fib-update no", f'socket "{self._control}"']
         lines += [f"listen on {OWN4}", f"listen on {OWN6}"]
-        for prefix in FIRST:
+        for prefix in case.first:
             lines.append(f"network {prefix}{' set community 64512:100' if prefix in TAGGED else ''}")
         for peer in case.peers:
             lines += [f"neighbor {peer} {{", f" remote-as {case.peer_asn}", " passive"]

@@ -9,6 +9,7 @@ import ipaddress
 import socket
 import struct
 import time
+from collections.abc import Callable
 
 from golden_net import Lab
 
@@ -162,6 +163,13 @@ class RawPeer:
                 await asyncio.wait_for(self._news.wait(), seconds)
             except TimeoutError:
                 return
+
+    async def after(self, step: Callable[..., object], *arguments: object, quiet: float = 2) -> None:
+        """Do this, wait up to 60 s for the daemon's answer, and then until it has been quiet for so long."""
+        self._news.clear()
+        await asyncio.to_thread(step, *arguments)
+        await asyncio.wait_for(self._news.wait(), 60)
+        await self.quiet(quiet)
 
     async def end(self) -> None:
         """Close our side."""

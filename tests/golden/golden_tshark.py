@@ -5,9 +5,11 @@ the stream becomes a pcap file, one message in each TCP segment, and tshark's PD
 passed over: a message or an attribute that is not known here, or that tshark cannot read, is an error.
 
 tshark 4.0 guesses from the bytes alone whether prefixes carry path identifiers, and can guess wrong: who
-records compares with what was announced (`record.check`).
+records compares with what was announced (`record.check`). It reads no message above 4096 octets: such an
+UPDATE is shown to it cut in several, and its answers are put together again.
 """
 
+import itertools
 import json
 import re
 import struct
@@ -18,7 +20,8 @@ from typing import Any
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from golden_peer import split
+from golden_peer import UPDATE, split
+from golden_peer import message as message_of
 
 Expect = dict[str, Any]
 
@@ -59,7 +62,45 @@ def decode_all(recordings: Sequence[tuple[bytes, bytes]]) -> list[Expect]:
             expect["open"], message = message, {"type": "open"}
             del expect["open"]["type"]
         expect["messages"].append(message)
+    for expect, (_, stream) in zip(expects, recordings, strict=True):
+        expect["messages"] = _joined(expect["messages"], [len(_cut(message)) for message in split(stream)])
     return expects
+
+
+def _cut(message: bytes) -> list[bytes]:
+    """The message as tshark can read it: an UPDATE above 4096 octets as several with parts of its IPv4 prefixes."""
+    if len(message) <= 4096:
+        return [message]
+    withdrawn_end = 21 + int.from_bytes(message[19:21])
+    attributes_end = withdrawn_end + 2 + int.from_bytes(message[withdrawn_end : withdrawn_end + 2])
+    withdrawn, attributes = message[21:withdrawn_end], message[withdrawn_end:attributes_end]
+    return [message_of(UPDATE, len(part).to_bytes(2) + part + b"\0\0") for part in _parts(withdrawn)] + [
+        message_of(UPDATE, b"\0\0" + attributes + part) for part in _parts(message[attributes_end:])
+    ]
+
+
+def _parts(prefixes: bytes) -> Iterator[bytes]:
+    """Prefixes without path identifiers in parts of about 3000 octets."""
+    start = end = 0
+    while end < len(prefixes):
+        end += 1 + (prefixes[end] + 7) // 8
+        if end - start > 3000 or end >= len(prefixes):
+            yield prefixes[start:end]
+            start = end
+
+
+def _joined(messages: list[Expect], pieces: list[int]) -> list[Expect]:
+    """The messages, those again as one that `_cut` had made several of."""
+    read = iter(messages)
+    whole = []
+    for count in pieces:
+        first, *more = itertools.islice(read, count)
+        for message in more:
+            first["announce"] += message["announce"]
+            first["withdraw"] += message["withdraw"]
+            first.update({key: value for key, value in message.items() if key not in ("announce", "withdraw")})
+        whole.append(first)
+    return whole
 
 
 def _pcap(recordings: Sequence[tuple[bytes, bytes]]) -> bytes:
@@ -71,7 +112,7 @@ def _pcap(recordings: Sequence[tuple[bytes, bytes]]) -> bytes:
         packets.append(_segment(daemon, peer, 179, port, 0, b"", flags=0x12))
         packets.append(_segment(peer, daemon, port, 179, 1, opening))
         sequence = 1
-        for message in split(stream):
+        for message in itertools.chain.from_iterable(_cut(one) for one in split(stream)):
             packets.append(_segment(daemon, peer, 179, port, sequence, message))
             sequence += len(message)
     raw_ip = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 1 << 18, 101)

@@ -6,66 +6,78 @@ when a session does not go as it should, with the seconds that README.md quotes.
 """
 
 import asyncio
-import contextlib
+import functools
+import itertools
 import sys
 import tempfile
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from socket import AF_INET, AF_INET6
 from typing import Any
 
+import golden_behaviour
 import golden_tshark
-from golden_cluster import PEER4, PEER6, PEER_PORT, Cluster, advertisement, peer, pool, service
-from golden_net import Lab
-from golden_peer import NOTIFICATION, PLAIN, RawPeer, message, open_message
+from golden_cluster import PEER4, PEER6, Cluster, advertisement, listening, peer, pool, service
+from golden_frrk8s import FrrK8s
+from golden_net import Lab, run
+from golden_peer import PLAIN, RawPeer, open_message
 
 HERE = Path(__file__).parent
-ADDRESS = "192.168.30.1"
 COMES_AND_GOES = "192.168.30.22"
 BLOCK = "192.168.31.0/24"
+MANY = tuple(f"192.168.32.{index}" for index in range(100))
 ASN = 64512
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One session to be recorded."""
+    """One session to be recorded, into metallb-NAME.json."""
 
     name: str
-    what: str  # the rest of a sentence that starts with "MetalLB's native speaker"
+    what: str
     hold_time: int = 90  # seconds, offered by the peer
     address: str = PEER4
     speaker: dict[str, Any] = field(default_factory=dict)  # of its BGPPeer
+    many: bool = False  # MANY come at the start and go all at once, instead of COMES_AND_GOES
+
+    @property
+    def native(self) -> bool:
+        """MetalLB's own BGP; else FRR, by frr-k8s."""
+        return self.name.startswith("native-")
 
 
+NATIVE = "MetalLB's native speaker"
+FRR_K8S = "MetalLB in its frr-k8s mode"
+# Of FRR's BGPPeers: it would dial every 120 s only, and sends one family unless told otherwise.
+DIALS = {"connectTime": "1s", "dualStackAddressFamily": True}
 CASES = (
-    Case("ibgp", "in the same AS: a prefix comes and goes, another one's LOCAL_PREF changes, ended by SIGTERM"),
     Case(
-        "ebgp",
-        "in another AS, with a hold time of 9 s, so that several KEEPALIVEs are among the bytes, ended by SIGTERM",
-        9,
+        "native-ibgp",
+        f"{NATIVE} in the same AS: a prefix comes and goes, another one's LOCAL_PREF changes, ended by SIGTERM.",
+    ),
+    Case(
+        "native-ebgp",
+        f"{NATIVE} in another AS, with a hold time of 9 s, so that several KEEPALIVEs are among the bytes.",
+        hold_time=9,
         speaker={"my_asn": 65010},
     ),
-    Case("ebgp-as4", "in an AS above 65535, ended by SIGTERM", speaker={"my_asn": 4200000010}),
+    Case("native-ebgp-as4", f"{NATIVE} in an AS above 65535.", speaker={"my_asn": 4200000010}),
+    Case("native-many", f"{NATIVE} with 100 services more, whose BGPAdvertisement is deleted.", many=True),
+    Case(
+        "frr-k8s-ibgp",
+        f"{FRR_K8S} in the same AS, with IPv6 beside IPv4, ended by deleting the BGPPeer.",
+        speaker=DIALS,
+    ),
+    Case(
+        "frr-k8s-ibgp-over-ipv6",
+        f"{FRR_K8S} in the same AS, the TCP session over IPv6, ended by deleting the BGPPeer.",
+        address=PEER6,
+        speaker=DIALS,
+    ),
+    Case(
+        "frr-k8s-ebgp", f"{FRR_K8S} in another AS, ended by deleting the BGPPeer.", speaker={"my_asn": 65010, **DIALS}
+    ),
 )
-
-
-@contextlib.asynccontextmanager
-async def listening(cluster: Cluster, address: str) -> AsyncIterator[asyncio.Queue[tuple[float, Any, Any]]]:
-    """A listener of the raw peer's; each call is put in the queue with its time."""
-    calls: asyncio.Queue[tuple[float, Any, Any]] = asyncio.Queue()
-
-    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await calls.put((time.monotonic(), reader, writer))
-
-    sock = cluster.lab.socket(cluster.peer, AF_INET6 if ":" in address else AF_INET)
-    sock.bind((address, PEER_PORT))
-    server = await asyncio.start_server(accept, sock=sock)
-    try:
-        yield calls
-    finally:
-        server.close()
 
 
 def announced(**spec: Any) -> dict[str, Any]:
@@ -81,35 +93,57 @@ def prepare(cluster: Cluster) -> None:
         pool("block", BLOCK),
         announced(),
         advertisement("block", ["block"], aggregationLength=24, localPref=100),
-        *service("traefik", ADDRESS),
+        *service("traefik", "192.168.30.1"),
         *service("in-block", "192.168.31.5"),
     )
+
+
+def add_many(cluster: Cluster) -> None:
+    """MANY, with a pool and an advertisement of their own."""
+    services = (service(f"many-{index}", address) for index, address in enumerate(MANY))
+    cluster.apply(pool("many", "192.168.32.0/24"), advertisement("many", ["many"]))
+    cluster.apply(*itertools.chain.from_iterable(services))
+
+
+def prepare_frr_k8s(cluster: Cluster) -> None:
+    """What its cases have beyond that: IPv6, which MetalLB refuses to know in its native mode."""
+    FrrK8s(cluster).start()
+    cluster.apply(pool("six", "fd00:30::/64"), advertisement("six", ["six"]), *service("six", "fd00:30::1"))
+    cluster.start_speaker("frr-k8s", FRRK8S_NAMESPACE="frr-k8s-system")
 
 
 async def session(cluster: Cluster, case: Case) -> bytes:
     """One whole session; returns what the speaker sent."""
     act = asyncio.to_thread
+    remove = functools.partial(cluster.delete, "bgppeer", "onepeer", namespace="metallb-system")
+    steps: list[Callable[[], None]] = [
+        lambda: cluster.apply(*service("gitea", COMES_AND_GOES)),
+        lambda: cluster.delete("service", "gitea"),
+        lambda: cluster.apply(announced(localPref=150)),
+        cluster.stop_speaker if case.native else remove,
+    ]
+    if case.many:
+        await act(add_many, cluster)
+        steps[:3] = [lambda: cluster.delete("bgpadvertisement", "many", namespace="metallb-system")]
     async with listening(cluster, case.address) as calls:
         await act(cluster.apply, peer(case.address, **case.speaker))
-        await act(cluster.start_speaker)
+        if case.native:
+            # On one CPU it cannot send while it is counting: several withdrawals come in one message.
+            await act(functools.partial(cluster.start_speaker, **({"GOMAXPROCS": "1"} if case.many else {})))
         _, reader, writer = await asyncio.wait_for(calls.get(), 60)
         raw = RawPeer(open_message(ASN, case.hold_time, PEER4, PLAIN))
         await raw.attach(reader, writer)
         await raw.established()
-        await raw.quiet(7 if case.hold_time == 9 else 3)
-        steps: list[Callable[[], Awaitable[None]]] = [
-            lambda: act(cluster.apply, *service("gitea", COMES_AND_GOES)),
-            lambda: act(cluster.delete, "service", "gitea"),
-            lambda: act(cluster.apply, announced(localPref=150)),
-            lambda: act(cluster.stop_speaker),
-        ]
+        await raw.quiet(7 if case.hold_time == 9 else 4)
         for step in steps:
-            await step()
-            await raw.quiet(3)
+            # frr-k8s applies a change line by line, and FRR looks at changed route maps 5 s later.
+            await raw.after(step, quiet=2 if case.native else 10)
         await asyncio.wait_for(raw.closed.wait(), 10)
         await raw.end()
-    await act(cluster.delete, "bgppeer", "onepeer", namespace="metallb-system")
+    await act(remove)
     await act(cluster.apply, announced(localPref=0))
+    if case.many:
+        await act(cluster.delete, "service", *(f"many-{index}" for index in range(len(MANY))))
     return raw.stream
 
 
@@ -117,40 +151,53 @@ def write(case: Case, stream: bytes) -> None:
     """Check a recording and put it into its file."""
     opening = open_message(ASN, case.hold_time, PEER4, PLAIN)
     expect = golden_tshark.decode(opening, stream)
-    for key, wanted in (("announce", {ADDRESS, COMES_AND_GOES, BLOCK}), ("withdraw", {COMES_AND_GOES})):
-        read = {prefix.removesuffix("/32") for one in expect["messages"] for prefix, _ in one.get(key, ())}
+    gone = {f"{address}/32" for address in (MANY if case.many else [COMES_AND_GOES])}
+    announce = {"192.168.30.1/32", BLOCK, *gone, *(() if case.native else ("fd00:30::1/128",))}
+    for key, wanted in (("announce", announce), ("withdraw", gone)):
+        read = {prefix for one in expect["messages"] for prefix, _ in one.get(key, ())}
         if read != wanted:
-            raise ValueError(f"{case.name}: {key}: {read} instead of {wanted}")
+            raise ValueError(
+                f"{case.name}: {key}: {read} instead of {wanted}\n{golden_tshark.dump({'expect': expect})}"
+            )
+    frr = "" if case.native else f", frr-k8s 0.0.20, frr {run('dpkg-query', '-W', '-f', '${Version}', 'frr')}"
     recording = {
-        "what": f"MetalLB's native speaker {case.what}.",
-        "daemon": "metallb-speaker 0.15.2, METALLB_BGP_TYPE=native",
+        "what": case.what,
+        "daemon": f"metallb-speaker 0.15.2{frr}",
         "sent_open": opening.hex(),
         "stream": stream.hex(),
         "expect": expect,
     }
-    (HERE / f"metallb-native-{case.name}.json").write_text(golden_tshark.dump(recording))
-    print(f"metallb-native-{case.name}: {len(stream)} bytes, {len(expect['messages'])} messages", flush=True)
+    (HERE / f"metallb-{case.name}.json").write_text(golden_tshark.dump(recording))
+    print(f"metallb-{case.name}: {len(stream)} bytes, {len(expect['messages'])} messages", flush=True)
+
+
+def record(cluster: Cluster, wanted: list[str]) -> None:
+    """The cases that are named, or all: the native ones first, for frr-k8s changes the cluster for good."""
+    prepare(cluster)
+    cases = [case for case in CASES if not wanted or case.name in wanted]
+    for case in cases:
+        if case.native:
+            write(case, asyncio.run(session(cluster, case)))
+    if not wanted or "behaviour" in wanted:
+        cluster.start_speaker()
+        asyncio.run(golden_behaviour.show(cluster))
+        cluster.stop_speaker()
+    if any(not case.native for case in cases):
+        prepare_frr_k8s(cluster)
+        for case in cases:
+            if not case.native:
+                write(case, asyncio.run(session(cluster, case)))
 
 
 def main(wanted: list[str]) -> None:
-    """Record what is named, or everything, on one cluster."""
+    """Record on one cluster; when that fails, show what the programs said."""
     with tempfile.TemporaryDirectory(prefix="golden-metallb-") as name, Lab(Path(name)) as lab:
-        cluster = Cluster(lab)
         try:
-            prepare(cluster)
-            for case in CASES:
-                if not wanted or case.name in wanted:
-                    write(case, asyncio.run(session(cluster, case)))
-            if not wanted or "behaviour" in wanted:
-                asyncio.run(behaviour(cluster))
+            record(Cluster(lab), wanted)
         except BaseException:
-            for log in sorted(lab.folder.glob("*metallb*.log")):
+            for log in sorted(lab.folder.glob("*.log")):
                 print(f"--- {log.name}\n{log.read_text(errors='replace')[-5000:]}", file=sys.stderr)
             raise
-
-
-async def behaviour(cluster):
-    pass
 
 
 if __name__ == "__main__":

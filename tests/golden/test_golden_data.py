@@ -26,7 +26,7 @@ def load(path: Path) -> dict[str, Any]:
     return {**recording, **{key: bytes.fromhex(recording[key]) for key in ("sent_open", "stream")}}
 
 
-@pytest.mark.parametrize("daemon", ["frr", "bird", "gobgp", "openbgpd"])
+@pytest.mark.parametrize("daemon", ["frr", "bird", "gobgp", "openbgpd", "metallb-native", "metallb-frr-k8s"])
 def test_every_daemon_is_recorded(daemon: str) -> None:
     """A recording that is lost would otherwise only make the codec's tests fewer."""
     assert [path for path in RECORDINGS if path.stem.startswith(f"{daemon}-")]
