@@ -97,6 +97,12 @@ def encode_open(offer: Offer) -> bytes:
     return bytes(_exa_open(offer).message())
 
 
+def encode_families(families: tuple[Family, ...]) -> bytes:
+    """The multiprotocol capabilities of these, as an OPEN has them (RFC 4760 8, RFC 5492 4)."""
+    capabilities = MultiProtocol(_exa_family(f) for f in families).extract()
+    return b"".join(bytes((Capability.CODE.MULTIPROTOCOL, len(one))) + one for one in capabilities)
+
+
 def decode_open(body: bytes) -> PeerOpen:
     """A peer's OPEN, its body without the header.
 

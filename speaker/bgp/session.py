@@ -313,10 +313,13 @@ class Session:
             fault = OpenSubcode.BAD_BGP_IDENTIFIER, f"BGP identifier {peer.router_id} is our own"
         elif peer.hold_time in (1, 2):
             fault = OpenSubcode.UNACCEPTABLE_HOLD_TIME, f"hold time {peer.hold_time} s"
-        elif not negotiated.families:
-            fault = OpenSubcode.UNSUPPORTED_CAPABILITY, "no address family in common"
         if fault is not None:
             raise ProtocolError(ErrorCode.OPEN_MESSAGE, *fault)
+        if not negotiated.families:
+            # RFC 5492 5: with the capabilities that are missing.
+            missing = codec.encode_families(self.offer.families)
+            text = "no address family in common"
+            raise ProtocolError(ErrorCode.OPEN_MESSAGE, OpenSubcode.UNSUPPORTED_CAPABILITY, text, missing)
 
     def _establish(self, now: float, _: object) -> None:
         assert self.negotiated is not None
