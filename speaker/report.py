@@ -197,11 +197,17 @@ class Report:
         paths = []
         for at, (source, attributes) in enumerate(order):
             reason = str(compare(order[at - 1], order[at]).step) if at else None
-            places = [_sent(name, where.get(source)) for name, where in sent.items()]
+            places = [self._sent(name, where.get(source)) for name, where in sent.items()]
             paths.append(_path(source, attributes, at, reason, places))
         return views.RouteView(
             prefix=nlri.text(prefix, table.family), family=str(table.family), paths=paths, refused=refused
         )
+
+    def _sent(self, router: str, place: object) -> views.SentView:
+        if not isinstance(place, int):
+            return views.SentView(router=router, lane=None, reason=None if place is None else str(place))
+        several = len(self._running.peering.routers[router]) > 1
+        return views.SentView(router=router, lane=place + 1 if several else None, reason=None)
 
     def _refused_by_prefix(self, table: Table) -> dict[bytes, list[views.RefusedPathView]]:
         found: dict[bytes, list[views.RefusedPathView]] = {}
@@ -298,12 +304,6 @@ def _families(lane: RouterPeer) -> Iterator[views.FamilyOut]:
             paths_pending=out.pending_count(),
             end_of_rib_sent=lane.paths.end_of_rib_sent(lane.lane),
         )
-
-
-def _sent(router: str, place: object) -> views.SentView:
-    if isinstance(place, int):
-        return views.SentView(router=router, lane=place + 1, reason=None)
-    return views.SentView(router=router, lane=None, reason=None if place is None else str(place))
 
 
 def _path(

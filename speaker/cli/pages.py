@@ -196,5 +196,5 @@ def _sent(path: PathView) -> str:
         if sent.reason is not None:
             said.append(f"{sent.router}: {sent.reason}")
         else:
-            said.append(sent.router if sent.lane in (None, 1) else f"{sent.router} (lane {sent.lane})")
+            said.append(sent.router if sent.lane is None else f"{sent.router} (lane {sent.lane})")
     return ", ".join(said)

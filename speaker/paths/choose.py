@@ -27,10 +27,7 @@ def choose(family: Family, offers: list[Negotiated], lanes: int, configured: Mod
     """
     takes_many = all(family in offer.add_path_send for offer in offers)
     if configured is ModeName.ADDPATH and not takes_many:
-        return Choice(
-            ModeName.LANES if lanes > 1 else ModeName.SPREAD,
-            "addpath is configured, but the router does not take it",
-        )
+        return Choice(ModeName.SPREAD, "addpath is configured, but the router does not take it")
     if configured is not None:
         return Choice(configured, "configured")
     if takes_many:

@@ -22,7 +22,10 @@ NO_ADVERTISE = bytes.fromhex("ffffff02")
 NO_EXPORT_SUBCONFED = bytes.fromhex("ffffff03")
 
 _SEGMENT_MAX = 255
-_LINK_BANDWIDTH = bytes((0x40, 0x04))  # non-transitive two-octet AS specific, link bandwidth
+# Two-octet AS specific, link bandwidth. The transitive form, since FRR 10.3 to 10.5 weigh by it alone and older ones by
+# both; the other is taken away where a node sent it, because a router that sees two takes the lower.
+_LINK_BANDWIDTH = bytes((0x00, 0x04))
+_LINK_BANDWIDTH_FORMS = (_LINK_BANDWIDTH, bytes((0x40, 0x04)))
 _GIGABIT = 125_000_000.0
 _AS_MAX, _AS_TRANS = 65535, 23456
 
@@ -71,7 +74,7 @@ def export(source: Source, attributes: Attributes, stance: Stance) -> Attributes
         large_communities=tuple(c for c in a.large_communities if c not in stance.strip),
     )
     if stance.link_bandwidth:
-        others = tuple(c for c in a.extended_communities if c[:2] != _LINK_BANDWIDTH)
+        others = tuple(c for c in a.extended_communities if c[:2] not in _LINK_BANDWIDTH_FORMS)
         a = a.but(extended_communities=(*others, link_bandwidth(stance.asn, source.weight)))
     if stance.ibgp:
         reflected = source.ibgp

@@ -171,7 +171,7 @@ class SentView(_View):
     """Whether a path goes to a router, and why not."""
 
     router: str
-    lane: int | None  # from 1; null where it is not sent
+    lane: int | None  # from 1; null where it is not sent, and where the router has one session only
     reason: str | None  # why it is not sent
 
 

@@ -144,7 +144,7 @@ def path(name: str, last: int, rank: int, reason: str | None = None) -> PathView
         local_pref=100,
         communities=["64512:100"],
         sent=[
-            SentView(router="edge", lane=1, reason=None),
+            SentView(router="edge", lane=None, reason=None),
             SentView(router="spare", lane=None, reason="session down"),
         ],
     )
