@@ -73,13 +73,12 @@ class Table:
 
     def announce(self, source: Source, prefixes: list[bytes], attributes: Attributes) -> None:
         """The source has these, accepted; they replace what it said of them before."""
-        rib = self._in.get(source)
-        if rib is None:
-            rib = self._in[source] = {}
-        elif not rib.keys().isdisjoint(prefixes):
+        rib = self._in.get(source, {})
+        if not rib.keys().isdisjoint(prefixes):
             prefixes = [prefix for prefix in prefixes if rib.get(prefix) is not attributes]
         if not prefixes:
             return
+        self._in[source] = rib
         rib.update(dict.fromkeys(prefixes, attributes))
         by_prefix = self._prefixes
         for prefix in prefixes:
