@@ -14,7 +14,7 @@ from . import report, sandbox
 from .reflectors import REFLECTORS
 from .results import Results
 from .rig import compile_rig
-from .scenarios import SUITES, play, rounds, straight, table
+from .scenarios import SUITES, play, rounds, straight, table, warm_up
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("bird2", "frr", "openbgpd", "gobgpd", "gcc", "libc6-dev", "iproute2", "util-linux")
@@ -55,6 +55,7 @@ def measure(options: argparse.Namespace) -> Results:
     results = Results()
     suites = [suite for suite in SUITES if suite.name in options.scenario]
     binary = compile_rig(sandbox.SCRATCH)
+    warm_up(options.only)
     begun, others = time.monotonic(), _others_cpu_seconds()
     end = begun + (QUICK_SECONDS if options.quick else FULL_SECONDS)
     longest: dict[tuple[str, str], float] = {}

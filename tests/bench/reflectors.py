@@ -148,6 +148,10 @@ GOBGP = f"""
   [neighbors.config]
     neighbor-address = "{ROUTER}"
     peer-as = {ASN}
+  # The router is no client, but only to clients does GoBGP send ORIGINATOR_ID and CLUSTER_LIST (RFC 4456 8).
+  [neighbors.route-reflector.config]
+    route-reflector-client = true
+    route-reflector-cluster-id = "{REFLECTOR}"
   [neighbors.transport.config]
     passive-mode = true
   [neighbors.timers.config]
@@ -239,6 +243,12 @@ REFLECTORS = (
 )  # fmt: skip
 
 
+def _environment() -> dict[str, str]:
+    """Onepeer starts from compiled files, as it does once installed, wherever this run's own Python keeps them."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "PYTHONPYCACHEPREFIX": str(SCRATCH / "pycache")}
+
+
 class Running:
     """A started reflector, stopped and its traces removed when the block ends."""
 
@@ -264,6 +274,7 @@ class Running:
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
+                env=_environment(),
             )
         self.pid = self._process.pid
         try:
