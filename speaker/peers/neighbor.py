@@ -26,6 +26,8 @@ from speaker.peers.seldom import Seldom
 from speaker.reflector import Reflector
 from speaker.serve.counters import Counters, Direction, Side
 
+_COLLISION = (ErrorCode.CEASE, CeaseSubcode.CONNECTION_COLLISION_RESOLUTION)
+
 #: Seconds between two lines of the log on the same refusal of the same peer.
 SAY_AGAIN = 60.0
 
@@ -256,11 +258,11 @@ class Neighbor(ABC):
         self._connections.pop(connection.session, None)
         self._peer.ended(connection.session, ended, now)
         self._count(ended)
-        if ended.cause is not Cause.COLLISION:
+        if not _lost_collision(ended):
             self.last_end = LastEnd(time.time(), ended)
-        self._say_ended(connection, ended, now)
+            self._say_ended(connection, ended, now)
         if connection is self.up:
-            self.up = None
+            self.up = self.refused = None
             self.since = time.time()
             self._down(ended)
         self._dial_when_due()
@@ -312,8 +314,15 @@ class Neighbor(ABC):
                     text=text,
                     retry_in=None if retry is None else round(retry - now, 1),
                 )
-        elif ended.cause not in (Cause.COLLISION, Cause.STOPPED) and self._seldom.due((ended.cause, text), now):
+        elif ended.cause is not Cause.STOPPED and self._seldom.due((ended.cause, text), now):
             self._log.warning(self._refused_event(), reason=notification or ended.cause, text=text)
+
+
+def _lost_collision(ended: Ended) -> bool:
+    """Whether another connection to the same peer was kept, by our choice or by the peer's (RFC 4271 6.8)."""
+    heard = ended.notification
+    by_peer = heard is not None and (heard.code, heard.subcode) == _COLLISION and not ended.was_established
+    return ended.cause is Cause.COLLISION or by_peer
 
 
 def endpoint(name: tuple[str, int] | None) -> str | None:

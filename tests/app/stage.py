@@ -118,6 +118,7 @@ class Stage:
         """Write the files, run Onepeer, and return once it listens. `more` as for `prepare`."""
         if more or not self.settings:
             self.prepare(**more)
+        self.write()
         self.speaker = Speaker(self.file, load(self.file))
         self._task = asyncio.get_running_loop().create_task(self.speaker.run())
         running = self._task
@@ -158,6 +159,12 @@ class Stage:
         router = RawRouter(self.host(number), ROUTER_PORT, identity)
         self._routers.append(router)
         return await router.listen(receive_buffer)
+
+    async def silent_router(self) -> RawRouter:
+        """A router that takes calls at `.1` and says nothing by itself."""
+        router = RawRouter(self.host(1), ROUTER_PORT, None)
+        self._routers.append(router)
+        return await router.listen()
 
     async def call(
         self, number: int, identity: Identity | None = None, *, id_size: int = 0, sock: socket.socket | None = None
