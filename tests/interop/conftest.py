@@ -9,13 +9,14 @@ from tests.lab import Lab
 
 
 @pytest.fixture(scope="module")
-def _machines(real_parts: None) -> Iterator[Network]:
+def machines(real_parts: None) -> Iterator[Network]:
+    """The machines of this module."""
     with Lab() as lab:
         yield Network(lab)
 
 
 @pytest.fixture
-def net(_machines: Network) -> Iterator[Network]:
+def net(machines: Network) -> Iterator[Network]:
     """The module's machines, with no daemon running on them before and after each test."""
-    yield _machines
-    _machines.reset()
+    yield machines
+    machines.reset()

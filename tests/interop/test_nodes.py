@@ -12,9 +12,12 @@ every_speaker = pytest.mark.parametrize("kind", SPEAKERS, ids=lambda kind: kind.
 both_families = pytest.mark.parametrize("family", [4, 6], ids=["ipv4", "ipv6"])
 
 
-@pytest.mark.parametrize("asn", [ASN, NODE_AS], ids=["ibgp", "ebgp"])
-@both_families
-@every_speaker
+@pytest.mark.parametrize(
+    ("kind", "family", "asn"),
+    [(kind, family, asn) for kind in (FRR, OpenBGPD) for family in (4, 6) for asn in (ASN, NODE_AS)]
+    + [(kind, *case) for kind in (BIRD, GoBGP) for case in ((4, ASN), (6, NODE_AS))],  # slow starters
+    ids=lambda value: {4: "ipv4", 6: "ipv6", ASN: "ibgp", NODE_AS: "ebgp"}.get(value) or value.kind,
+)
 def test_a_nodes_paths_reach_the_router_whatever_speaks_on_it(
     net: Network, kind: type[Speaker], family: int, asn: int
 ) -> None:
@@ -76,7 +79,7 @@ def test_a_node_without_the_right_key_never_comes_up_and_hurts_no_other(
     net.onepeer(family=family, nodes={"password_file": key})
     onepeer = net.onepeer_host.address(family)
     stranger = Peer(onepeer, ASN, port=PORT, password=password)
-    wrong = net.run(FRR(net.node_hosts[2], ASN, [stranger], [PREFIX[family]]))
+    wrong = net.run(OpenBGPD(net.node_hosts[2], ASN, [stranger], [PREFIX[family]]))
     good = net.nodes(family=family, count=2, password="blue-lantern")
     net.sees(router, PREFIX[family], net.addresses(family, 2))
     holds_for(lambda: not wrong.established(onepeer), 3, "the session with the wrong key is down")
@@ -94,7 +97,7 @@ def test_one_node_may_have_a_key_of_its_own(net: Network) -> None:
     net.onepeer(nodes={"password_file": everyones}, roster=roster)
     net.nodes(count=1, password="blue-lantern")
     line = Peer(net.onepeer_host.v4, ASN, port=PORT, password="red-lantern")
-    net.run(FRR(net.node_hosts[1], ASN, [line], [PREFIX[4]]))
+    net.run(OpenBGPD(net.node_hosts[1], ASN, [line], [PREFIX[4]]))
     net.sees(router, PREFIX[4], net.addresses(4, 2))
 
 
@@ -116,7 +119,7 @@ def test_a_node_that_loses_power_leaves_when_its_hold_time_is_over(net: Network)
     """No packet tells that it is gone: the hold time (RFC 4271 6.5) does."""
     router = net.router(FRR)
     net.onepeer()
-    nodes = net.nodes(count=2, hold=3)
+    nodes = net.nodes(FRR, count=2, hold=3)
     net.sees(router, PREFIX[4], net.addresses(4, 2))
     nodes[0].host.link("down")
     try:

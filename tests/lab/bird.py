@@ -17,7 +17,7 @@ class BIRD(Speaker):
         parts = [f"router id {self.router_id};", "protocol device { scan time 10; }"]
         for family in (4, 6):
             channel = f"ipv{family}"
-            if self.networks:
+            if self.is_node:
                 routes = "".join(f" route {n} blackhole;" for n in self.networks if family_of(n) == family)
                 parts.append(f"protocol static static{family} {{ {channel};{routes} }}")
                 continue
@@ -43,8 +43,8 @@ class BIRD(Speaker):
         lines += [f"hold time {peer.hold}"] if peer.hold else []
         lines += ["passive"] if peer.passive else []
         node = "import none; export where source = RTS_STATIC;"
-        takes = node if self.networks else "import all; export none;"
-        add_path = " add paths rx;" if peer.add_path and not self.networks else ""
+        takes = node if self.is_node else "import all; export none;"
+        add_path = " add paths rx;" if peer.add_path and not self.is_node else ""
         lines += [f"ipv{family} {{ {takes}{add_path} }}" for family in peer.spoken]
         return f"protocol bgp peer{number} {{ {'; '.join(lines)}; }}"
 
@@ -71,7 +71,12 @@ class BIRD(Speaker):
         return "Established" in self.birdc("show", "protocols", f"peer{number}")
 
     def paths(self, prefix: str) -> list[Path]:
-        text = self.birdc("show", "route", prefix, "where", "source = RTS_BGP", "all")
+        try:
+            text = self.birdc("show", "route", prefix, "where", "source = RTS_BGP", "all")
+        except NotYet as error:
+            if "Network not found" in str(error):
+                return []
+            raise
         return sorted(_path(block) for block in re.split(r"\n(?=\S*\s+unicast|\S*\s+unreachable)", text)[1:])
 
     def announce(self, *prefixes: str) -> None:

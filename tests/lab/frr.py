@@ -28,7 +28,7 @@ class FRR(Speaker):
     """As a node: `bgp graceful-restart preserve-fw-state`, as MetalLB writes it."""
 
     def config(self) -> str:
-        return self._node_config() if self.networks else self.router_config()
+        return self._node_config() if self.is_node else self.router_config()
 
     def router_lines(self) -> list[str]:
         """The lines that a person types into a router for these neighbors."""
@@ -99,7 +99,7 @@ class FRR(Speaker):
         zebra_socket.unlink(missing_ok=True)
         self._start("zebra", empty)
         wait_until(zebra_socket.exists, 10, f"zebra on {self.host.name} listens", seen=self.output)
-        listen = ("-p", "0") if self.networks else ()
+        listen = ("-p", "0") if self.is_node else ()
         self._start("bgpd", config, *listen)
 
     def _start(self, daemon: str, config: str, *more: str) -> None:

@@ -16,7 +16,7 @@ class GoBGP(Speaker):
     installs = False
 
     def config(self) -> str:
-        listen = "-1" if self.networks else "179"
+        listen = "-1" if self.is_node else "179"
         return "\n".join(
             [
                 "[global.config]",
@@ -41,7 +41,7 @@ class GoBGP(Speaker):
             lines += ["[[neighbors.afi-safis]]", "[neighbors.afi-safis.config]"]
             lines += [f'afi-safi-name = "ipv{family}-unicast"']
             lines += ["[neighbors.afi-safis.add-paths.config]"]
-            lines += [f"receive = {'true' if peer.add_path and not self.networks else 'false'}"]
+            lines += [f"receive = {'true' if peer.add_path and not self.is_node else 'false'}"]
         return lines
 
     def launch(self) -> None:

@@ -14,6 +14,7 @@ import itertools
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -75,9 +76,9 @@ class Process:
         return self.popen.wait(timeout)
 
     def kill(self) -> None:
-        """End it now, as a crash would: no goodbye."""
+        """End it and the children in its session now, as a crash would: no goodbye."""
         if self.alive():
-            self.popen.kill()
+            os.killpg(self.pid, signal.SIGKILL)
         self.popen.wait(10)
 
     def terminate(self, timeout: float = 5) -> None:
@@ -149,7 +150,7 @@ class Host:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **(env or {})},
-                start_new_session=True,  # Ctrl-C is for the lab, which then ends these itself
+                start_new_session=True,  # Ctrl-C is for the lab, which then ends these itself, children and all
             )
         process = Process(popen, path)
         self.lab.processes.append(process)
@@ -265,7 +266,7 @@ class Lab:
         self._closers.clear()
         for process in self.processes:
             if process.alive():
-                process.popen.kill()
+                os.killpg(process.pid, signal.SIGKILL)
         for process in self.processes:
             process.popen.wait(10)
         self.processes.clear()

@@ -1,5 +1,6 @@
 """Onepeer itself, as its users run it: `onepeer run -c FILE`, asked through its own commands."""
 
+import itertools
 import json
 import os
 import signal
@@ -29,6 +30,8 @@ exec "$@"
 """Shell: the rest of its arguments is run with the folder $1 as /run/onepeer, so that the settings file need not
 name a socket. The mounts are seen by that process alone: `ip netns exec` gives it a mount namespace (ip-netns(8))."""
 
+_runs = itertools.count(1)
+
 COMMAND = str(Path(sys.executable).parent / "onepeer")
 
 
@@ -48,7 +51,7 @@ class Onepeer:
         self.settings: dict[str, Any] = dict(yaml.safe_load(settings) if isinstance(settings, str) else settings)
         self._text = settings if isinstance(settings, str) else None
         self.process: Process | None = None
-        self._runs = 0
+        self._log: Path | None = None
 
     def write_settings(self) -> None:
         """Write the settings file: the text that was given, or `self.settings` as it now is."""
@@ -65,10 +68,10 @@ class Onepeer:
         """Start it without waiting."""
         self.write_settings()
         self.write_nodes()
-        self._runs += 1
-        log = f"onepeer-{self._runs}.log"
+        log = f"onepeer-{next(_runs)}.log"
         start = ("sh", "-c", IN_ITS_OWN_RUN, "sh", str(self.run))
         self.process = self.host.start(*start, COMMAND, "run", "-c", str(self.file), log=log)
+        self._log = self.process.log
         return self.process
 
     def start(self) -> None:
@@ -122,8 +125,7 @@ class Onepeer:
 
     def output(self) -> str:
         """Its log of the current run, or of the last one."""
-        path = self.folder / f"onepeer-{self._runs}.log"
-        return path.read_text(errors="replace") if path.exists() else ""
+        return self._log.read_text(errors="replace") if self._log else ""
 
     def events(self, event: str | None = None) -> list[dict[str, Any]]:
         """Its log of this run as objects; only those of one event when named."""

@@ -34,8 +34,8 @@ class OpenBGPD(Speaker):
         lines += [f"tcp md5sig password {peer.password}"] if peer.password else []
         lines += [f"holdtime {peer.hold}"] if peer.hold else []
         lines += ["passive"] if peer.passive else []
-        lines += ["announce add-path recv yes"] if peer.add_path and not self.networks else []
-        lines += [] if self.networks else ["export none"]
+        lines += ["announce add-path recv yes"] if peer.add_path and not self.is_node else []
+        lines += [] if self.is_node else ["export none"]
         return f"neighbor {peer.address} {{\n" + "\n".join(f"\t{line}" for line in lines) + "\n}"
 
     def launch(self) -> None:

@@ -80,6 +80,7 @@ class Speaker(ABC):
         self.asn = asn
         self.peers = list(peers)
         self.networks = list(networks)
+        self.is_node = bool(self.networks)
         self.router_id = router_id or host.v4
         self.processes: list[Process] = []
         self.folder = host.folder / self.kind
