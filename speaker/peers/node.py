@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import structlog
 
 from speaker.bgp.events import Announced, Ended, EndOfRib, Event, Withdrawn
-from speaker.bgp.iana import CeaseSubcode
+from speaker.bgp.iana import CeaseSubcode, Family
 from speaker.bgp.opening import Negotiated, Offer
 from speaker.bgp.peer import Connect
 from speaker.log import LogEvent
@@ -40,8 +40,13 @@ class NodePeer(Neighbor):
         super().__init__(env, Target(source.address, source.asn, Connect.PASSIVE, password=password), log)
         self.source = source
         self.limits = limits
-        self.end_of_rib = False
+        self._ends: set[Family] = set()
         self._heard_at = 0.0
+
+    @property
+    def end_of_rib(self) -> bool:
+        """Whether the node has marked the end of every family of its session."""
+        return self.negotiated is not None and self._ends.issuperset(self.negotiated.families)
 
     def has_settled(self, now: float) -> bool:
         """Whether the node has said all it has, as far as can be known. `now` is the loop's clock."""
@@ -55,7 +60,7 @@ class NodePeer(Neighbor):
         return Offer(local.asn, local.router_id, self.limits.hold_time)
 
     def _up(self, negotiated: Negotiated) -> None:
-        self.end_of_rib = False
+        self._ends.clear()
         self._heard_at = self._loop.time()
         self.env.reflector.node_up(self.source, negotiated.peer.router_id.packed)
 
@@ -70,11 +75,10 @@ class NodePeer(Neighbor):
         elif isinstance(event, Withdrawn):
             self._withdrawn(event)
         elif isinstance(event, EndOfRib):
-            self.end_of_rib = True
+            self._ends.add(event.family)
             self._log.debug(LogEvent.END_OF_RIB_RECEIVED, family=str(event.family), paths=self._carried())
 
     def _announced(self, event: Announced) -> None:
-        self.env.counters.updates_received += 1
         for refusal in self.env.reflector.announced(self.source, event):
             if self._seldom.due(refusal.reason, self._heard_at):
                 self._log.warning(
@@ -86,7 +90,6 @@ class NodePeer(Neighbor):
         self.env.changed()
 
     def _withdrawn(self, event: Withdrawn) -> None:
-        self.env.counters.updates_received += 1
         if event.reason:
             self.env.counters.updates_malformed += 1
             if self._seldom.due(event.reason, self._heard_at):

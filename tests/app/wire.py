@@ -176,6 +176,12 @@ class Wire(asyncio.Protocol):
         """Established, as far as this side knows."""
         return not self.lost and KEEPALIVE in self.kinds()
 
+    @property
+    def remote(self) -> tuple[str, int]:
+        """Address and port of Onepeer's end."""
+        host, port = self.socket.getpeername()[:2]
+        return host, port
+
     def kinds(self) -> list[int]:
         """The types of the messages that came."""
         return [one[18] for one in self.messages]
@@ -238,6 +244,7 @@ class RawRouter:
     @property
     def wire(self) -> Wire:
         """The newest call."""
+        assert self.calls, "nobody has called the router"
         return self.calls[-1]
 
     @property
