@@ -121,10 +121,12 @@ class Seats:
             if self._above:
                 yield from self._relieve(source, prefixes)
             for prefix in self._contenders(source, prefixes, attributes):
-                if prefix not in new:
-                    if prefix not in self._rows:
-                        new.add(prefix)
-                    yield from self._arrive(prefix, source)
+                if prefix in self._rows:
+                    if prefix not in new:
+                        yield from self._arrive(prefix, source, self._rows[prefix])
+                elif prefix not in new:
+                    new.add(prefix)
+                    yield from self._settle(prefix)
 
     def open(self, seats: Iterable[int]) -> Iterator[Move]:
         """These seats' sessions are up, and empty: who sits there is told again."""
@@ -186,14 +188,15 @@ class Seats:
         own, cost = self._seeds[source], self._cost(source, attributes)
         if self._mixed_med:
             return prefixes
-        rows = self._rows
+        rows, held = self._rows, self._held.get(source, ())
         if self._weighted:
             return [
                 prefix
                 for prefix in prefixes
                 if (row := rows.get(prefix)) is None
                 or row.cost is not cost
-                or score(row.seed, own, source.weight) >= row.floor
+                or score(row.seed, own, source.weight) > row.floor
+                or prefix in held
             ]
         # The same for equal weights, with `score` written out: this is the innermost loop.
         return [
@@ -201,32 +204,32 @@ class Seats:
             for prefix in prefixes
             if (row := rows.get(prefix)) is None
             or row.cost is not cost
-            or (row.seed * own >> 32 & 0xFFFFFFFF) >= row.floor
+            or (row.seed * own >> 32 & 0xFFFFFFFF) > row.floor
+            or prefix in held
         ]
 
-    def _arrive(self, prefix: bytes, source: Source) -> Iterator[Move]:
+    def _arrive(self, prefix: bytes, source: Source, row: _Row) -> Iterator[Move]:
         """A path is there, new or with other attributes."""
         attributes = self._table.paths(prefix).get(source)
         if attributes is None:
-            return
-        cost, row = self._cost(source, attributes), self._rows.get(prefix)
-        sits = prefix in self._held.get(source, ())
-        if row is None or row.cost is None or sits or cost < row.cost or self._mixed_med:
+            return  # gone again
+        cost, sits = self._cost(source, attributes), prefix in self._held.get(source, ())
+        if row.cost is None or sits or cost < row.cost or self._mixed_med:
             groups = yield from self._settle(prefix)
+            sits = prefix in self._held.get(source, ())
             if source not in groups[-1].paths:
                 return
         elif cost > row.cost:
             return
-        row = self._rows[prefix]
         wins = row.contested and self._score(row, source) > row.floor
-        if wins and self._below_limit(source) and prefix not in self._held.get(source, ()):
+        if wins and not sits and self._below_limit(source):
             yield from self._take(prefix, row, row.weakest, (source, attributes))
 
     def _relieve(self, source: Source, prefixes: list[bytes]) -> Iterator[Move]:
-        """Rule 6, those above their limit: they give the seats for which the one that comes scores highest."""
+        """Rule 6, those above their limit: they give first where the one that comes has the higher score, or almost."""
         for other in sorted(self._above, key=lambda s: (self._load[s] / s.weight, s.path_id), reverse=True):
             ours = self._held.get(other, set()).intersection(prefixes) - self._held.get(source, set())
-            for prefix in sorted(ours, key=lambda p: self._score(self._rows[p], source), reverse=True):
+            for prefix in sorted(ours, key=lambda p: self._margin(p, source, other), reverse=True):
                 if not self._is_above(other) or not self._below_limit(source):
                     break
                 row, attributes = self._rows[prefix], self._table.paths(prefix).get(source)
@@ -235,6 +238,10 @@ class Seats:
                     yield from self._take(prefix, row, seat, (source, attributes))
             if not self._is_above(other):
                 self._above.discard(other)
+
+    def _margin(self, prefix: bytes, one: Source, other: Source) -> float:
+        row = self._rows[prefix]
+        return self._score(row, one) - self._score(row, other)
 
     def _take(self, prefix: bytes, row: _Row, seat: int, path: Path) -> Iterator[Move]:
         """One source takes the seat of another, unless its next hop sits already."""

@@ -19,7 +19,9 @@ PREFIXES = host_routes(5)
 LANES = 3
 
 #: `pytest --hypothesis-profile=deep tests/paths` looks for longer.
-SETTINGS = settings(max_examples=max(30, settings.default.max_examples // 3), stateful_step_count=30, deadline=None)
+SETTINGS = settings(
+    max_examples=max(30, settings.default.max_examples // 3), stateful_step_count=30, deadline=None
+)
 
 nodes = st.sampled_from(list(NODES.values()))
 some_prefixes = st.lists(st.sampled_from(PREFIXES), min_size=1, unique=True)
@@ -73,7 +75,11 @@ class Sequences(RuleBasedStateMachine):
         self.event = Event("leave", node, tuple(self.world.table.adj_rib_in(node)))
         self.world.leave(node)
 
-    @rule(steps=st.lists(st.tuples(nodes, some_prefixes, st.sampled_from(["announce", "withdraw", "leave"])), max_size=6))
+    @rule(
+        steps=st.lists(
+            st.tuples(nodes, some_prefixes, st.sampled_from(["announce", "withdraw", "leave"])), max_size=6
+        )
+    )
     def much_at_once(self, steps: list[tuple[Source, list[bytes], str]]) -> None:
         self.remember()
         self.event = Event("much")
@@ -114,3 +120,10 @@ class Sequences(RuleBasedStateMachine):
             and path[0] in eligible
             and eligible[path[0]].next_hop == path[1].next_hop
         }
+
+
+def case(machine: type[Sequences]) -> type:
+    """The machine as a test."""
+    machine.TestCase.settings = SETTINGS
+    machine.TestCase.__doc__ = machine.__doc__
+    return machine.TestCase

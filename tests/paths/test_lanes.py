@@ -5,8 +5,8 @@ from hypothesis.stateful import invariant
 from speaker.paths.base import NotPlaced, PathMode
 from speaker.paths.lanes import Lanes
 from speaker.rib.table import Table
-from tests.paths.machine import LANES, PREFIXES, SETTINGS, Sequences
-from tests.paths.world import NODES, World, host_routes, source
+from tests.paths.machine import LANES, PREFIXES, Sequences, case
+from tests.paths.world import World, host_routes, source
 
 P = PREFIXES[0]
 
@@ -46,13 +46,17 @@ class _Living(_Lanes):
 
 
 class _KeepsLane(_Lanes):
-    """A path keeps its lane while it lives; it yields to a node that comes, on one lane of a prefix, and to no other."""
+    """A path keeps its lane while it lives; it yields to a node that comes, and on one lane of a prefix."""
 
     @invariant()
     def a_living_path_stays(self) -> None:
         for prefix in PREFIXES:
             now = self.world.carried(prefix)
-            lost = {lane for lane, path in self.still_eligible(prefix).items() if now.get(lane, (None,))[0] is not path[0]}
+            lost = {
+                lane
+                for lane, path in self.still_eligible(prefix).items()
+                if now.get(lane, (None,))[0] is not path[0]
+            }
             came = self.event.kind == "announce" and prefix in self.event.prefixes
             assert self.event.kind == "much" or len(lost) <= came
             assert self.event.kind == "much" or all(now[lane][0] is self.event.source for lane in lost)
@@ -83,7 +87,9 @@ class _WaitingTakesOver(_Lanes):
             return
         for prefix in self.event.prefixes:
             before, now = self.before[prefix], self.world.carried(prefix)
-            waiting = {a.next_hop for a in self.world.eligible(prefix).values()} - {a.next_hop for _, a in before.values()}
+            waiting = {a.next_hop for a in self.world.eligible(prefix).values()} - {
+                a.next_hop for _, a in before.values()
+            }
             for lane, (node, _) in before.items():
                 assert node is not self.event.source or lane in now or not waiting
 
@@ -123,18 +129,24 @@ class _WhereAgrees(_Lanes):
                 assert (place is NotPlaced.NOT_EQUAL_COST) == worse
 
 
-def _case(machine: type[_Lanes]) -> type:
-    machine.TestCase.settings = SETTINGS
-    machine.TestCase.__doc__ = machine.__doc__
-    return machine.TestCase
+TestTheRouterGetsANextHopForEveryLane = case(_EveryLane)
+TestNoNextHopIsOnTwoLanes = case(_NextHopOnce)
+TestLanesCarryLivingPathsOnly = case(_Living)
+TestAPathKeepsItsLaneWhileItLives = case(_KeepsLane)
+TestChurnOfOneNodeChangesOneLaneOfAPrefix = case(_OneLanePerChurn)
+TestAWaitingPathTakesTheLaneOfTheDead = case(_WaitingTakesOver)
+TestALanesFallLosesNoNextHopThatFitsElsewhere = case(_FallLosesNothing)
+TestALaneThatComesBackMovesNothingElse = case(_ReturnMovesNothing)
+TestRoutesNamesTheLaneThatCarriesAPath = case(_WhereAgrees)
 
 
-TestTheRouterGetsANextHopForEveryLane = _case(_EveryLane)
-TestNoNextHopIsOnTwoLanes = _case(_NextHopOnce)
-TestLanesCarryLivingPathsOnly = _case(_Living)
-TestAPathKeepsItsLaneWhileItLives = _case(_KeepsLane)
-TestChurnOfOneNodeChangesOneLaneOfAPrefix = _case(_OneLanePerChurn)
-TestAWaitingPathTakesTheLaneOfTheDead = _case(_WaitingTakesOver)
-TestALanesFallLosesNoNextHopThatFitsElsewhere = _case(_FallLosesNothing)
-TestALaneThatComesBackMovesNothingElse = _case(_ReturnMovesNothing)
-TestRoutesNamesTheLaneThatCarriesAPath = _case(_WhereAgrees)
+def test_a_path_that_came_and_went_at_once_does_not_hide_another() -> None:
+    """Two nodes announce a prefix and one withdraws it, all in one loop turn: the other's path is carried."""
+    world = World(lambda table: Lanes(table, LANES))
+    world.lane_up(0)
+    one, other = source(1), source(2)
+    world.announce(one, host_routes(2))
+    world.announce(other, [P])
+    world.table.withdraw(one, [P])
+    world.flush()
+    assert [node for node, _ in world.sent(P)] == [other]

@@ -1,8 +1,8 @@
 """Nodes, a table, one path mode, and a router that believes every placement it gets.
 
-    n1 n2 n3 n4        a node each, with a next hop of its own
-    n5                 a node of weight 2
-    n1v6               the second address of n1: the same next hop as n1
+n1 n2 n3 n4        a node each, with a next hop of its own
+n5                 a node of weight 2
+n1v6               the second address of n1: the same next hop as n1
 """
 
 from collections.abc import Callable, Iterable
@@ -23,7 +23,9 @@ def source(number: int, *, weight: int = 1, name: str = "", next_hop: str = "") 
     """Node `number`: 10.0.0.number, unless it has another next hop."""
     address = IPv4Address("10.0.0.0") + number
     hop = IPv4Address(next_hop) if next_hop else address
-    return Source(name or f"n{number}", address, address.packed, 64512, True, frozenset((hop.packed,)), weight)
+    return Source(
+        name or f"n{number}", address, address.packed, 64512, True, frozenset((hop.packed,)), weight
+    )
 
 
 def paths_of(one: Source, *, longer: int = 0, med: int | None = None) -> Attributes:
@@ -57,7 +59,9 @@ class World:
         self.lanes: dict[int, Lane] = {}
         self.placed = 0
 
-    def announce(self, one: Source, prefixes: list[bytes], *, longer: int = 0, med: int | None = None) -> None:
+    def announce(
+        self, one: Source, prefixes: list[bytes], *, longer: int = 0, med: int | None = None
+    ) -> None:
         """A node has these; not flushed yet."""
         self.table.announce(one, prefixes, paths_of(one, longer=longer, med=med))
 
