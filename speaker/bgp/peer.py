@@ -104,11 +104,12 @@ class Peer:
     def accepting(self, session: Session) -> list[Session]:
         """A call is taken; those that come back are to be abandoned for it. A caller that calls again before it was
         answered has given up on the call before."""
-        replaced = [s for s in (self.accepted, self.established) if s is not None]
-        if self.dialed in replaced:
+        established = self.established
+        replaced = [s for s in (self.accepted, established) if s is not None]
+        if established is self.dialed:
             self.dialed = None
         self.accepted = session
-        return replaced[:1]
+        return list(dict.fromkeys(replaced))
 
     # --- what sessions report ---
 
