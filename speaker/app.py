@@ -16,6 +16,7 @@ from pathlib import Path
 import structlog
 
 from speaker import log as logging
+from speaker.bgp.iana import CeaseSubcode
 from speaker.cluster import Roster, RosterProblem
 from speaker.cluster.file import FileRoster
 from speaker.cluster.watch import FileWatch
@@ -137,7 +138,7 @@ class Speaker:
         self._stop.set()
 
     async def _end(self) -> None:
-        keep = self.peering.stop(gracefully=True)
+        keep = self.peering.stop(CeaseSubcode.ADMINISTRATIVE_SHUTDOWN, "Onepeer is stopping", gracefully=True)
         self._log.info(LogEvent.STOPPING, reason=self._stop_reason, graceful=keep)
         await asyncio.sleep(FAREWELL)
         self._log.info(LogEvent.STOPPED, ran=round(time.time() - self.started, 1))
@@ -291,7 +292,8 @@ class Speaker:
     def _start_over(self, settings: Settings) -> None:
         """Another identity: every session has to say so, and so every session is made anew."""
         whole = self.peering.whole
-        self.peering.stop(gracefully=False)
+        why = "asn, router_id or cluster_id has changed"
+        self.peering.stop(CeaseSubcode.OTHER_CONFIGURATION_CHANGE, why, gracefully=False)
         self.peering = self._new_peering(settings)
         if whole:
             self.peering.tell_whole()

@@ -165,7 +165,7 @@ class Peering:
         for lane in self.lanes():
             lane.tell_whole()
 
-    def stop(self, *, gracefully: bool) -> list[str]:
+    def stop(self, subcode: CeaseSubcode, text: str, *, gracefully: bool) -> list[str]:
         """End all sessions; says which routers go on forwarding. Routers first: what happens to nodes after that
         must not reach them."""
         self._stopped = True
@@ -175,9 +175,9 @@ class Peering:
             if gracefully and lane.negotiated is not None and lane.negotiated.graceful is not None
         ]
         for lane in self.lanes():
-            lane.stop(CeaseSubcode.ADMINISTRATIVE_SHUTDOWN, "Onepeer is stopping", gracefully=gracefully)
+            lane.stop(subcode, text, gracefully=gracefully)
         for peer in self.nodes.values():
-            peer.stop(CeaseSubcode.ADMINISTRATIVE_SHUTDOWN, "Onepeer is stopping")
+            peer.stop(subcode, text)
         return list(dict.fromkeys(keep))
 
     # --- inside ---

@@ -121,8 +121,8 @@ class Stage:
         self.write()
         self.speaker = Speaker(self.file, load(self.file))
         self._task = asyncio.get_running_loop().create_task(self.speaker.run())
-        running = self._task
-        await until(lambda: running.done() or self.said("waiting_for_nodes"), "onepeer runs")
+        running, before = self._task, len(self.said("waiting_for_nodes"))
+        await until(lambda: running.done() or len(self.said("waiting_for_nodes")) > before, "onepeer runs")
 
     async def ended(self) -> int:
         """Its exit status, once it has ended."""
@@ -167,16 +167,22 @@ class Stage:
         return await router.listen()
 
     async def call(
-        self, number: int, identity: Identity | None = None, *, id_size: int = 0, sock: socket.socket | None = None
+        self,
+        number: int,
+        identity: Identity | None = None,
+        *,
+        to: int = 10,
+        id_size: int = 0,
+        sock: socket.socket | None = None,
     ) -> Wire:
-        """A call to Onepeer from `.number`, which opens if it has an identity."""
-        wire = await call(self.host(number), self.host(10), PORT, identity, id_size=id_size, sock=sock)
+        """A call to Onepeer at `.to` from `.number`, which opens if it has an identity."""
+        wire = await call(self.host(number), self.host(to), PORT, identity, id_size=id_size, sock=sock)
         self._wires.append(wire)
         return wire
 
-    async def node(self, number: int, *prefixes: str, **identity: Any) -> Wire:
+    async def node(self, number: int, *prefixes: str, to: int = 10, **identity: Any) -> Wire:
         """leviathan`number` up, with these prefixes announced."""
-        wire = await self.call(30 + number, Identity(self.host(30 + number), **identity))
+        wire = await self.call(30 + number, Identity(self.host(30 + number), **identity), to=to)
         await until(lambda: wire.up, f"leviathan{number} is up\n{self.log()}")
         if prefixes:
             wire.announce(*prefixes, hop=self.host(30 + number))
