@@ -5,7 +5,7 @@ with a mistake is refused, loudly, and the one before stays in force.
 """
 
 import asyncio
-import gc
+import resource
 import signal
 import socket
 import time
@@ -47,16 +47,13 @@ MD5_LOOK = 2.0
 #: Seconds for the last NOTIFICATIONs to leave.
 FAREWELL = 0.2
 
-#: Allocations between two young collections. A table of a million paths is a million live objects that hold no cycle;
-#: Python's default of 700 spends a third of a cold start looking for one (docs/benchmarks.md).
-GC_THRESHOLD = 100_000
-
 
 async def run(path: Path) -> int:
     """Runs until SIGTERM or SIGINT; the exit status.
 
     Raises SettingsError where the settings cannot be used at the start.
     """
+    _raise_file_limit()
     speaker = Speaker(path, load(path))
     return await speaker.run()
 
@@ -98,8 +95,6 @@ class Speaker:
         )
         if not await self._begin(settings):
             return 1
-        gc.freeze()
-        gc.set_threshold(GC_THRESHOLD, 20, 100)
         async with self._background():
             await self._stop.wait()
             await self._end()
@@ -395,6 +390,12 @@ class Speaker:
 def _wanted(settings: Settings) -> set[tuple[Address, int]]:
     """Where these settings want us to listen."""
     return {(address, settings.listen.port) for address in settings.listen.addresses}
+
+
+def _raise_file_limit() -> None:
+    """A thousand nodes are a thousand sockets, and the limit that shells and systemd start with is 1024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _guard(settings: Settings) -> Guard:

@@ -86,9 +86,8 @@ class LogEvent(StrEnum):
     )  # fmt: skip
     SESSION_OPENED = (
         "session_opened", "debug", "local remote dialed",
-        "TCP is up and our OPEN is on its way; `dialed` tells who called.",
+        "The peer's OPEN is in and acceptable; `dialed` tells who called.",
     )  # fmt: skip
-    SESSION_STATE = "session_state", "debug", "state before", "The RFC 4271 state has changed."
     SESSION_ESTABLISHED = (
         "session_established", "info", "local remote asn router_id hostname hold_time capabilities",
         "Routes may flow. `asn`, `router_id` and `hostname` are the peer's, `capabilities` what both sides have.",

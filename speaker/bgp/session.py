@@ -171,6 +171,7 @@ class Session:
         self.peer_asn = peer_asn
         self.state = State.IDLE
         self.negotiated: Negotiated | None = None
+        self.updates = 0  # UPDATE messages taken
         self._jitter = jitter
         self._framer = Framer()
         self._reader: RouteReader | None = None
@@ -337,6 +338,7 @@ class Session:
         assert isinstance(update, Update)
         assert self._reader is not None
         self._arm_hold(now)
+        self.updates += max(1, len(update.announced))
         self._reader.read(update, self._events)
 
     def _refresh(self, now: float, message: object) -> None:

@@ -39,6 +39,7 @@ class AdjRibOut:
         self._pending: dict[bytes, Wishes] = {}
         self._room = max_size - _UPDATE_OVERHEAD
         self._nlri_size = 1 + family.bits // 8
+        self.messages = 0  # made since it was set to 0 last
         self._closing: list[bytes] = []
         self._opening: list[bytes] = []
 
@@ -97,6 +98,7 @@ class AdjRibOut:
         if not self._pending:
             out += self._closing
             self._closing = []
+        self.messages += len(out)
         return b"".join(out)
 
     def _wishes(self, path_id: bytes) -> Wishes:

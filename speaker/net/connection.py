@@ -29,8 +29,11 @@ class Owner(Protocol):
     def on_event(self, connection: "Connection", event: Event) -> None:
         """Something other than octets came of the session."""
 
-    def on_data(self, octets: int) -> None:
-        """So many octets came; all their events have been handed over."""
+    def on_read(self, octets: int, updates: int) -> None:
+        """So many octets came, with so many UPDATEs in them; all their events have been handed over."""
+
+    def on_written(self, octets: int) -> None:
+        """So many octets were handed to TCP."""
 
     def on_writable(self, connection: "Connection") -> None:
         """The peer reads again."""
@@ -44,7 +47,6 @@ class Connection(asyncio.Protocol):
         self.dialed = dialed
         self.local: tuple[str, int] | None = None
         self.remote: tuple[str, int] | None = None
-        self.bytes_written = 0
         self._owner = owner
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -66,8 +68,8 @@ class Connection(asyncio.Protocol):
         if self._transport is None:
             self._early += data
         elif not self._transport.is_closing():
-            self.bytes_written += len(data)
             self._transport.write(data)
+            self._owner.on_written(len(data))
 
     def carry_out(self, events: list[Event]) -> None:
         """Does what the session says."""
@@ -106,8 +108,9 @@ class Connection(asyncio.Protocol):
             self.write(early)
 
     def data_received(self, data: bytes) -> None:
+        before = self.session.updates
         self.carry_out(self.session.receive(data, self._loop.time()))
-        self._owner.on_data(len(data))
+        self._owner.on_read(len(data), self.session.updates - before)
 
     def eof_received(self) -> bool:
         return False

@@ -142,6 +142,14 @@ class RouterPaths:
             return b""
         return b"".join(out.take(budget) for out in held.outs.values() if not out.idle)
 
+    def take_count(self, lane: int) -> int:
+        """Messages that `take` has given for a session since this was last asked."""
+        outs = self.outs(lane).values()
+        count = sum(out.messages for out in outs)
+        for out in outs:
+            out.messages = 0
+        return count
+
     def idle(self, lane: int) -> bool:
         """True when nothing is to be sent on a session."""
         held = self._lanes.get(lane)

@@ -176,9 +176,15 @@ class Neighbor(ABC):
     def on_writable(self, connection: Connection) -> None:
         """net.connection.Owner."""
 
-    def on_data(self, octets: int) -> None:
+    def on_read(self, octets: int, updates: int) -> None:
         """net.connection.Owner."""
         self.env.counters.bytes_received += octets
+        if self.side is Side.NODE:
+            self.env.counters.updates_received += updates
+
+    def on_written(self, octets: int) -> None:
+        """net.connection.Owner."""
+        self.env.counters.bytes_written += octets
 
     def on_event(self, connection: Connection, event: Event) -> None:
         """net.connection.Owner."""
@@ -230,6 +236,8 @@ class Neighbor(ABC):
     # --- what sessions report ---
 
     def _opened(self, connection: Connection, event: Opened) -> None:
+        ends = {"local": endpoint(connection.local), "remote": endpoint(connection.remote)}
+        self._log.debug(LogEvent.SESSION_OPENED, **ends, dialed=connection.dialed)
         loser = self._peer.opened(connection.session, event.peer)
         if loser is not None:
             subcode = CeaseSubcode.CONNECTION_COLLISION_RESOLUTION

@@ -79,8 +79,8 @@ class RouterPeer(Neighbor):
             data = self.paths.take(self.lane, CHUNK)
             if not data:
                 break
-            self.env.counters.bytes_written += len(data)
             connection.write(data)
+        self.env.counters.updates_sent += self.paths.take_count(self.lane)
         if not self._told_end and self.paths.end_of_rib_sent(self.lane) and self.paths.idle(self.lane):
             self._told_end = True
             for family, out in self.paths.outs(self.lane).items():

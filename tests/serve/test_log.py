@@ -57,7 +57,7 @@ def test_what_is_below_the_level_is_not_said() -> None:
     """Info has no states."""
     stream = io.StringIO()
     configure("info", "json", stream)
-    structlog.get_logger().debug(LogEvent.SESSION_STATE)
+    structlog.get_logger().debug(LogEvent.DIALING)
     assert stream.getvalue() == ""
 
 
@@ -68,9 +68,9 @@ def test_a_reload_changes_loggers_that_were_bound_before_it() -> None:
     log = structlog.get_logger().bind(node="leviathan1")
     log.info(LogEvent.LISTENING)
     configure("debug", "text", stream)
-    log.debug(LogEvent.SESSION_STATE, state="Connect")
+    log.debug(LogEvent.DIALING, remote="Connect")
     (said,) = stream.getvalue().splitlines()
-    assert said.endswith("[debug    ] session_state node=leviathan1 state=Connect")
+    assert said.endswith("[debug    ] dialing node=leviathan1 remote=Connect")
 
 
 def test_through_a_pipe_it_is_json_unless_said() -> None:
