@@ -34,11 +34,12 @@ class _Lane:
 
 @dataclass(slots=True)
 class _FamilyPaths:
-    """One family of the router while it has a session."""
+    """One family of the router while it has a session. `withheld` says what was placed but must not be sent: on which
+    lane, under which identifier, of which prefix."""
 
     choice: Choice
     mode: PathMode
-    withheld: dict[tuple[Source, bytes], Withheld] = field(default_factory=dict)
+    withheld: dict[tuple[int, bytes, bytes], Withheld] = field(default_factory=dict)
 
 
 class RouterPaths:
@@ -96,7 +97,9 @@ class RouterPaths:
             return
         for family in gone.outs:
             self._held.discard((family, lane))
-            self._place(family, self._families[family].mode.lane_down(lane))
+            paths = self._families[family]
+            paths.withheld = {key: why for key, why in paths.withheld.items() if key[0] != lane}
+            self._place(family, paths.mode.lane_down(lane))
 
     def set_stance(self, lane: int, stance: Stance) -> None:
         """What the router sees of a path has changed: sends what looks different now."""
@@ -176,8 +179,14 @@ class RouterPaths:
         held = self._families.get(family)
         if held is None or not self._offers(family):
             return dict.fromkeys(self._tables[family].paths(prefix), NotPlaced.SESSION_DOWN)
-        placed = held.mode.where(prefix)
-        return {source: held.withheld.get((source, prefix), place) for source, place in placed.items()}
+        named = held.choice.mode is ModeName.ADDPATH
+
+        def sent(source: Source, place: int | NotPlaced) -> int | NotPlaced | Withheld:
+            if isinstance(place, NotPlaced):
+                return place
+            return held.withheld.get((place, source.path_id if named else b"", prefix), place)
+
+        return {source: sent(source, place) for source, place in held.mode.where(prefix).items()}
 
     # --- inside ---
 
@@ -211,15 +220,13 @@ class RouterPaths:
                 continue
             out = held.outs[family]
             wire_id = (path_id or ONLY_PATH) if family in held.negotiated.add_path_send else b""
-            if path is None:
-                out.withdraw(wire_id, prefixes)
-                continue
-            encoded = held.exporters[family](*path)
+            encoded = None if path is None else held.exporters[family](*path)
             if isinstance(encoded, Encoded):
                 out.announce(wire_id, prefixes, encoded)
-                if withheld:
-                    for prefix in prefixes:
-                        withheld.pop((path[0], prefix), None)
             else:
                 out.withdraw(wire_id, prefixes)
-                withheld.update(((path[0], prefix), encoded) for prefix in prefixes)
+            if isinstance(encoded, Withheld):
+                withheld.update(((lane, path_id, prefix), encoded) for prefix in prefixes)
+            elif withheld:
+                for prefix in prefixes:
+                    withheld.pop((lane, path_id, prefix), None)
