@@ -9,8 +9,12 @@ from dataclasses import dataclass, replace
 from speaker.bgp.errors import ProtocolError, TreatAsWithdraw
 from speaker.bgp.iana import AttributeCode, AttributeFlag, ErrorCode, Family, Origin, UpdateSubcode, family_of
 
+_EXTENDED = int(AttributeFlag.EXTENDED_LENGTH)
 _KIND = AttributeFlag.OPTIONAL | AttributeFlag.TRANSITIVE
 _MP = (AttributeCode.MP_REACH_NLRI, AttributeCode.MP_UNREACH_NLRI)
+
+_MANDATORY = (AttributeCode.ORIGIN, AttributeCode.AS_PATH)
+_WITH_NEXT_HOP = (*_MANDATORY, AttributeCode.NEXT_HOP)
 
 #: Attributes past this many are answered with treat-as-withdraw: no speaker needs them, each costs decoding.
 MAX_ATTRIBUTES = 64
@@ -110,7 +114,7 @@ def slice_attributes(field: bytes) -> Sliced:
     mp: dict[int, bytes] = {}
     at, end, broken = 0, len(field), ""
     while at < end:
-        header = 4 if field[at] & AttributeFlag.EXTENDED_LENGTH else 3
+        header = 4 if field[at] & _EXTENDED else 3
         if at + header > end:
             broken = "attribute list: a header is cut short"
             break
@@ -179,10 +183,9 @@ def require(sliced: Sliced, *, next_hop: bool) -> None:
     """
     if sliced.broken:
         raise TreatAsWithdraw(sliced.broken)
-    wanted = (AttributeCode.ORIGIN, AttributeCode.AS_PATH) + ((AttributeCode.NEXT_HOP,) if next_hop else ())
-    missing = [code.name for code in wanted if code not in sliced.codes]
-    if missing:
-        raise TreatAsWithdraw(f"{missing[0]}: missing")
+    for code in _WITH_NEXT_HOP if next_hop else _MANDATORY:
+        if code not in sliced.codes:
+            raise TreatAsWithdraw(f"{code.name}: missing")
 
 
 def _optional(what: str) -> ProtocolError:

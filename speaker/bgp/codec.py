@@ -247,6 +247,16 @@ _CODING = {as4: _exa_negotiated(as4=as4) for as4 in (False, True)}
 # --- path attributes ----------------------------------------------------------------------------------
 
 
+# Python 3.11 takes 0.15 us to look up a member of an enumeration, and each of these is asked of every set.
+_ORIGIN, _AS_PATH, _NEXT_HOP = AttributeCode.ORIGIN, AttributeCode.AS_PATH, AttributeCode.NEXT_HOP
+_MULTI_EXIT_DISC, _LOCAL_PREF = AttributeCode.MULTI_EXIT_DISC, AttributeCode.LOCAL_PREF
+_ATOMIC_AGGREGATE = AttributeCode.ATOMIC_AGGREGATE
+_AGGREGATORS = (AttributeCode.AGGREGATOR, AttributeCode.AS4_AGGREGATOR)
+_ORIGINATOR_ID, _CLUSTER_LIST = AttributeCode.ORIGINATOR_ID, AttributeCode.CLUSTER_LIST
+_COMMUNITIES, _EXTENDED_COMMUNITIES = AttributeCode.COMMUNITIES, AttributeCode.EXTENDED_COMMUNITIES
+_LARGE_COMMUNITY = AttributeCode.LARGE_COMMUNITY
+
+
 def decode_attributes(sliced: Sliced, *, as4: bool, ibgp: bool, next_hop: bytes | None = None) -> Attributes:
     """The attributes of one UPDATE.
 
@@ -260,23 +270,24 @@ def decode_attributes(sliced: Sliced, *, as4: bool, ibgp: bool, next_hop: bytes 
         if ExaAttribute.CODE.INTERNAL_TREAT_AS_WITHDRAW in parsed:
             # The others cannot be malformed by now (malformed.py).
             raise TreatAsWithdraw("AS_PATH: malformed")
-        parsed.reconcile_four_octet_as()
+        if not as4:
+            parsed.reconcile_four_octet_as()
     except Notify as fault:
         raise TreatAsWithdraw(_words(fault.data)) from None
     except LIBRARY_ERRORS as fault:
         raise TreatAsWithdraw(f"attribute list: {fault}") from None
     return Attributes(
-        next_hop=bytes(parsed[AttributeCode.NEXT_HOP].ton()) if next_hop is None else next_hop,
+        next_hop=bytes(parsed[_NEXT_HOP].ton()) if next_hop is None else next_hop,
         origin=_origin(parsed),
         as_path=_as_path(parsed),
-        med=_number(parsed, AttributeCode.MULTI_EXIT_DISC, "med"),
-        local_pref=_number(parsed, AttributeCode.LOCAL_PREF, "localpref"),
+        med=_number(parsed, _MULTI_EXIT_DISC, "med"),
+        local_pref=_number(parsed, _LOCAL_PREF, "localpref"),
         originator_id=_originator(parsed),
         cluster_list=_clusters(parsed),
-        communities=_members(parsed, AttributeCode.COMMUNITIES),
-        extended_communities=_members(parsed, AttributeCode.EXTENDED_COMMUNITIES),
-        large_communities=_members(parsed, AttributeCode.LARGE_COMMUNITY),
-        atomic_aggregate=AttributeCode.ATOMIC_AGGREGATE in parsed,
+        communities=_members(parsed, _COMMUNITIES),
+        extended_communities=_members(parsed, _EXTENDED_COMMUNITIES),
+        large_communities=_members(parsed, _LARGE_COMMUNITY),
+        atomic_aggregate=_ATOMIC_AGGREGATE in parsed,
         aggregator=_aggregator(parsed),
         unknown=vetted.unknown,
     )
@@ -333,14 +344,14 @@ _SEGMENTS: dict[int, Callable[..., Any]] = {
 
 def _origin(parsed: Any) -> Origin:
     try:
-        return Origin(parsed[AttributeCode.ORIGIN].origin)
+        return Origin(parsed[_ORIGIN].origin)
     except ValueError:
-        raise TreatAsWithdraw(f"ORIGIN: {parsed[AttributeCode.ORIGIN].origin} is not a value of it") from None
+        raise TreatAsWithdraw(f"ORIGIN: {parsed[_ORIGIN].origin} is not a value of it") from None
 
 
 def _as_path(parsed: Any) -> tuple[Segment, ...]:
     segments = []
-    for segment in parsed[AttributeCode.AS_PATH].aspath if AttributeCode.AS_PATH in parsed else ():
+    for segment in parsed[_AS_PATH].aspath if _AS_PATH in parsed else ():
         if segment.ID not in _SEGMENTS:
             raise TreatAsWithdraw("AS_PATH: a confederation segment from outside the confederation (RFC 5065)")
         if not segment:
@@ -356,12 +367,12 @@ def _number(parsed: Any, code: AttributeCode, name: str) -> int | None:
 
 
 def _originator(parsed: Any) -> bytes | None:
-    found = parsed.get(AttributeCode.ORIGINATOR_ID)
+    found = parsed.get(_ORIGINATOR_ID)
     return None if found is None else bytes(found.ton())
 
 
 def _clusters(parsed: Any) -> tuple[bytes, ...]:
-    found = parsed.get(AttributeCode.CLUSTER_LIST)
+    found = parsed.get(_CLUSTER_LIST)
     return () if found is None else tuple(bytes(c.ton()) for c in found.clusters)
 
 
@@ -370,7 +381,7 @@ def _members(parsed: Any, code: AttributeCode) -> tuple[bytes, ...]:
 
 
 def _aggregator(parsed: Any) -> tuple[int, bytes] | None:
-    for code in (AttributeCode.AGGREGATOR, AttributeCode.AS4_AGGREGATOR):
+    for code in _AGGREGATORS:
         if code in parsed:
             return int(parsed[code].asn), bytes(parsed[code].speaker.ton())
     return None
