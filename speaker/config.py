@@ -29,9 +29,11 @@ from speaker.settings_values import (
     Identifier,
     LocalAddresses,
     Name,
+    ObjectName,
     PasswordFile,
     Port,
     RestartTime,
+    Selector,
     SocketAddress,
     Switch,
     Wait,
@@ -99,9 +101,29 @@ class Router(Section):
         return self.password_file.octets if self.password_file else None
 
 
+class BgpPeers(Section):
+    manage: Switch = True
+    """Whether MetalLB's BGPPeers for us are kept by us. Nobody has to type them; what people wrote stays."""
+    password_secret: ObjectName | None = None
+    """The Secret with the nodes' password, in MetalLB's namespace: what `nodes.password_file` holds."""
+
+
+class Kubernetes(Section):
+    selector: Selector | None = None
+    """Labels of the nodes that may peer. All but those that Kubernetes' own label keeps from load balancers."""
+    kubeconfig: FilePath | None = None
+    """How the API server is reached. Unless said: as the pod that we are, by its ServiceAccount."""
+    metallb_namespace: ObjectName = "metallb-system"
+    """Where MetalLB's pools and peers are. What MetalLB's own manifests make."""
+    bgp_peers: BgpPeers = BgpPeers()
+    """MetalLB's side of the sessions."""
+
+
 class Nodes(Section):
-    file: FilePath
+    file: FilePath | None = None
     """The roster: who may peer. From the folder of the settings file; see "nodes.yaml"."""
+    kubernetes: Kubernetes | None = None
+    """The roster is what the cluster says, and `{}` is enough. This or `file`, never both."""
     asn: AsNumber = _resolved()
     """The AS of nodes that have none of their own in the roster. Ours unless said, as for routers."""
     password_file: PasswordFile | None = None
@@ -118,8 +140,9 @@ class Nodes(Section):
 
 
 class Guard(Section):
-    prefixes: tuple[GuardPrefix, ...] = Field(min_length=1)
-    """What nodes may announce: these and all inside. No default: it stops a node taking others' traffic."""
+    prefixes: tuple[GuardPrefix, ...] = Field(default=(), min_length=1)
+    """What nodes may announce: these and all inside. With a file it must be said: it stops a node taking others'
+    traffic. In a cluster MetalLB's pools say it, and this narrows them."""
     strip_communities: tuple[Community, ...] = ()
     """Communities that the router must not see; octets as on the wire, 4 or (large) 12. None unless said."""
 
@@ -159,7 +182,7 @@ class Settings(Section):
     """The routers that get the paths. Each has one line for us."""
     nodes: Nodes
     """Who announces."""
-    guard: Guard
+    guard: Guard = Guard()
     """What they may announce."""
     router_id: Identifier = _resolved()
     """Our BGP identifier. The first IPv4 listen address unless said, which nobody else can have."""
@@ -173,6 +196,8 @@ class Settings(Section):
     """Metrics and health; null = none."""
     log: Log = Log()
     """What is logged, and how."""
+    state_dir: FilePath = Path("/var/lib/onepeer")
+    """Where the last roster of a cluster is kept, for a start while its API is away. Unused with a file."""
 
     @property
     def files(self) -> tuple[Path, ...]:

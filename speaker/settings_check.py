@@ -196,6 +196,7 @@ def cross_check(document: Document) -> list[Problem]:
     }
     prefixes = read(data, values.prefix, "guard", "prefixes", EACH)
     findings = [
+        *_roster_source(data),
         *twice(listen, "one listener serves an address", "remove one"),
         *twice(routers, "a call is known by the address it comes from", "keep one; for lanes, see local_addresses"),
         *_router_names(data, routers),
@@ -209,6 +210,35 @@ def cross_check(document: Document) -> list[Problem]:
         *_http(data, listen),
     ]
     return [finding.problem(document) for finding in findings]
+
+
+def _roster_source(data: object) -> Iterator[Finding]:
+    """Who the nodes are is said once, and with a file also what they may announce."""
+    nodes = _first(dict(find(data, ("nodes",))), None)
+    if not isinstance(nodes, dict):
+        yield from _no_guard(data)
+        return
+    by_file, by_cluster = nodes.get("file") is not None, nodes.get("kubernetes") is not None
+    if by_file and by_cluster:
+        why = "the roster has one source, and nodes.file is another"
+        yield Finding(("nodes", "kubernetes"), "stands beside file", why, "keep one of the two")
+    # A key like one of the two is told as such, with what it may have been meant for.
+    near = (difflib.get_close_matches(str(key), ("file", "kubernetes"), 1) for key in nodes if nodes[key])
+    if not by_file and not by_cluster and not any(near):
+        way_out = "add `file: nodes.yaml`, or in a cluster `kubernetes: {}`"
+        yield Finding(("nodes", "file"), "is missing", "somebody must say who may peer", way_out)
+    if not by_cluster:
+        yield from _no_guard(data)
+
+
+def _no_guard(data: object) -> Iterator[Finding]:
+    """A file that does not say what nodes may announce."""
+    guard = _first(dict(find(data, ("guard",))), {})
+    if isinstance(guard, dict) and "prefixes" not in guard:
+        why = "with a file nothing else says what nodes may announce"
+        loc: Loc = ("guard", "prefixes") if list(find(data, ("guard",))) else ("guard",)
+        way_out = "add `prefixes: [192.168.30.0/24]`" if len(loc) > 1 else "add `guard: {prefixes: [192.168.30.0/24]}`"
+        yield Finding(loc, "is missing", why, way_out)
 
 
 def _router_names(data: object, routers: Mapping[Loc, Address]) -> Iterator[Finding]:

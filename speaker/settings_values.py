@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator, Va
 from pydantic_core import PydanticCustomError
 
 from speaker.settings_file import Loc, read_octets, reason
+from speaker.settings_selector import LabelSelector, SelectorError, parse_selector
 
 Address = IPv4Address | IPv6Address
 Prefix = IPv4Network | IPv6Network
@@ -337,6 +338,28 @@ def secret(value: object, info: ValidationInfo) -> Secret:
     return Secret(path, octets)
 
 
+def label_selector(value: object) -> LabelSelector:
+    """A label selector as `kubectl get nodes -l` takes it; empty selects everything."""
+    if isinstance(value, LabelSelector):
+        return value
+    way_out = "write it as for `kubectl get nodes -l`, like role=worker or zone in (a, b)"
+    if not isinstance(value, str):
+        raise refuse(f"{show(value)} is no label selector", "", way_out)
+    try:
+        return parse_selector(value)
+    except SelectorError as error:
+        raise refuse(f"{show(str(error))} is no part of a label selector", "", way_out) from None
+
+
+def object_name(value: object) -> str:
+    """The name of an object of Kubernetes: a DNS label, or several joined by dots."""
+    label = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"
+    if not isinstance(value, str) or len(value) > 253 or not re.fullmatch(rf"{label}(\.{label})*", value):
+        why = "names in Kubernetes have small letters, digits and hyphens"
+        raise refuse(f"{show(value)} is not a name", why, "write it as kubectl shows it")
+    return value
+
+
 HostAddress = Annotated[Address, BeforeValidator(address)]
 LocalAddresses = Annotated[tuple[HostAddress, ...], Field(min_length=1, max_length=32)]
 SocketAddress = Annotated[Address, BeforeValidator(socket_address)]
@@ -351,5 +374,7 @@ RestartTime = Annotated[float, BeforeValidator(restart_time)]
 Wait = Annotated[float, BeforeValidator(wait)]
 Community = Annotated[bytes, BeforeValidator(community), PlainSerializer(community_text)]
 Name = Annotated[str, BeforeValidator(name)]
+ObjectName = Annotated[str, BeforeValidator(object_name)]
+Selector = Annotated[LabelSelector, PlainValidator(label_selector), PlainSerializer(str)]
 FilePath = Annotated[Path, BeforeValidator(file_path)]
 PasswordFile = Annotated[Secret, PlainValidator(secret), PlainSerializer(lambda found: str(found.path))]

@@ -50,9 +50,11 @@ def read_roster(settings: Settings) -> tuple[Roster, tuple[Path, ...]]:
     """The roster of `settings.nodes.file`, and the password files that it names.
 
     Raises SettingsError with all that is wrong in it, by itself or beside these settings. 1000 nodes
-    take 41 ms, once a change: not worth a thread.
+    take 41 ms, once a change: not worth a thread. ValueError where the roster is no file.
     """
     path = settings.nodes.file
+    if path is None:
+        raise ValueError("these settings have no nodes.file")
     document = read_document(path)
     files = named_files(document, path.parent, _PASSWORDS)
     problems = list(document.problems)
@@ -120,12 +122,15 @@ class FileRoster:
     """The roster by the file of these settings. Other settings are another FileRoster."""
 
     def __init__(self, settings: Settings, every: float = EVERY) -> None:
+        if settings.nodes.file is None:
+            raise ValueError("these settings have no nodes.file")
+        self._file = settings.nodes.file
         self._settings = settings
         self._every = every
 
     async def watch(self) -> AsyncIterator[Roster | RosterProblem]:
         """See RosterSource. A change of a password file that the roster names is a change of the roster."""
-        file = self._settings.nodes.file
+        file = self._file
         changes = FileWatch([file], self._every)
         last: Roster | RosterProblem | None = None
         while True:

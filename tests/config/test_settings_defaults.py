@@ -107,3 +107,15 @@ def test_communities_are_kept_as_on_the_wire(tmp_path: Path) -> None:
 
 def test_names_may_look_like_numbers(tmp_path: Path) -> None:
     assert settings(tmp_path, GOOD.replace("192.168.3.1\n", "192.168.3.1\n    name: 7\n")).routers[0].name == "7"
+
+
+def test_in_a_cluster_four_lines_are_enough(tmp_path: Path) -> None:
+    """No list of nodes and no prefixes: the cluster has both."""
+    text = GOOD.replace("{file: nodes.yaml}", "{kubernetes: {}}").replace("guard: {prefixes: [192.168.30.0/24]}\n", "")
+    found = settings(tmp_path, text)
+    assert found.guard.prefixes == ()
+    assert found.nodes.file is None
+    assert found.nodes.kubernetes is not None
+    assert found.nodes.kubernetes.bgp_peers.manage
+    assert found.nodes.kubernetes.selector is None
+    assert str(found.state_dir) == "/var/lib/onepeer"

@@ -74,8 +74,16 @@ def test_the_examples_of_the_reference_work(tmp_path: Path, at: int) -> None:
     assert [node.name for node in roster.nodes] == ["leviathan1", "leviathan2"][: 2 - at // 2]
 
 
+def test_the_example_of_a_cluster_works(tmp_path: Path) -> None:
+    (tmp_path / "nodes.password").write_text("open sesame\n")
+    (tmp_path / "cluster.yaml").write_text(EXAMPLES[4][1])
+    found = load(tmp_path / "cluster.yaml").nodes.kubernetes
+    assert found is not None
+    assert found.bgp_peers.password_secret == "bgp-password"
+
+
 def test_the_full_example_has_every_key() -> None:
-    (_, main), (_, nodes) = EXAMPLES[2:]
-    for model, text in ((Settings, main), (NodesFile, nodes)):
+    (_, main), (_, nodes), (_, cluster) = EXAMPLES[2:]
+    for model, text in ((Settings, main + cluster), (NodesFile, nodes)):
         words = set(re.findall(r"(\w+):", text))
         assert {key.split(".")[-1] for key, _ in settings_of(model)} <= words
