@@ -24,8 +24,8 @@ from speaker.config import Router, Settings, load
 from speaker.log import LogEvent
 from speaker.net.connection import Connection
 from speaker.net.listener import Listener
-from speaker.net.sockets import Address, SocketError, md5_drops
-from speaker.peers.neighbor import Local, endpoint
+from speaker.net.sockets import MD5_COUNTERS, Address, SocketError, md5_drops
+from speaker.peers.neighbor import SAY_AGAIN, Local, endpoint
 from speaker.peers.node import NodeLimits
 from speaker.peers.peering import Peering
 from speaker.peers.router import RouterOffer
@@ -369,17 +369,17 @@ class Speaker:
         return [node.name for node in self.peering.roster.nodes if node.name not in there]
 
     async def _watch_md5(self) -> None:
-        """The kernel drops such calls before anybody sees them; it only counts."""
-        before = md5_drops()
+        """The kernel drops such calls before anybody sees them; it only counts. Whoever has no key tries for ever, and
+        that is a line a while."""
+        said, due = md5_drops(), dict.fromkeys(MD5_COUNTERS.values(), 0.0)
         while True:
             await asyncio.sleep(MD5_LOOK)
-            now = md5_drops()
-            for reason, count in now.items():
-                if count > before.get(reason, 0):
-                    self._log.warning(
-                        LogEvent.MD5_REFUSED, reason=reason, count=count - before.get(reason, 0), suspects=self._down()
-                    )
-            before = now
+            now = self._loop.time()
+            for reason, count in md5_drops().items():
+                more = count - said.get(reason, 0)
+                if more and now >= due[reason]:
+                    said, due = {**said, reason: count}, {**due, reason: now + SAY_AGAIN}
+                    self._log.warning(LogEvent.MD5_REFUSED, reason=reason, count=more, suspects=self._down())
 
     def _down(self) -> list[str]:
         """Peers without a session: who a refused call may have been."""

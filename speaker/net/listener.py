@@ -11,7 +11,7 @@ import socket
 from collections.abc import Callable, Mapping
 
 from speaker.net.connection import Connection
-from speaker.net.sockets import Address, SocketError, listener, reset, set_password, set_ttl_security, tune
+from speaker.net.sockets import Address, SocketError, listener, reset, set_password, set_ttl, set_ttl_security, tune
 
 #: Calls taken in one loop turn, so that a flood of them does not keep the sessions waiting.
 AT_ONCE = 64
@@ -54,9 +54,11 @@ class Listener:
                 self._passwords[peer] = key
 
     def set_ttl_security(self, hops: Mapping[Address, int]) -> None:
-        """The callers that must be near, and how near. Known only once they have called: the listening socket serves
-        others too."""
-        self._hops = dict(hops)
+        """The callers that must be near, and how near. What they send is judged only once they have called: the
+        listening socket serves others too. It answers with the TTL that such a caller asks of us; others do not
+        mind."""
+        self._hops = {a: count for a, count in hops.items() if a.version == self.address.version}
+        set_ttl(self._sock, self.address, far=not self._hops)
 
     def close(self) -> None:
         """Listen no more. Connections stay."""

@@ -23,6 +23,7 @@ _TCP_MD5SIG_MAXKEYLEN = 80
 _IP_MINTTL = 21
 _IPV6_MINHOPCOUNT = 73
 _GTSM_TTL = 255
+_SYSTEMS_OWN = -1
 _SOCKADDR_STORAGE = 128
 
 #: Counters of /proc/net/netstat that say a segment was dropped for its MD5 signature.
@@ -114,12 +115,20 @@ def set_password(sock: socket.socket, peer: Address, password: bytes | None) -> 
 def set_ttl_security(sock: socket.socket, local: Address, hops: int) -> None:
     """Send with TTL 255 and drop what has come farther than `hops` hops (RFC 5082)."""
     least = _GTSM_TTL - hops + 1
+    set_ttl(sock, local, far=False)
     if local.version == 4:
-        sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, _GTSM_TTL)
         sock.setsockopt(socket.IPPROTO_IP, _IP_MINTTL, least)
     else:
-        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, _GTSM_TTL)
         sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_MINHOPCOUNT, least)
+
+
+def set_ttl(sock: socket.socket, local: Address, *, far: bool) -> None:
+    """Send with the TTL that proves us near (RFC 5082 3), or with the system's own."""
+    ttl = _SYSTEMS_OWN if far else _GTSM_TTL
+    if local.version == 4:
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, ttl)
+    else:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, ttl)
 
 
 def md5_drops() -> Mapping[str, int]:

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Self, cast
 
+from speaker.net.sockets import set_password
 from tests.bgp.bgp_wire import (
     ALIVE,
     IPV4,
@@ -231,12 +232,21 @@ class RawRouter:
         self.calls: list[Wire] = []
         self._server: asyncio.Server | None = None
 
-    async def listen(self, receive_buffer: int | None = None) -> Self:
-        """From now on. `receive_buffer`: octets that its kernel takes without anybody reading, about."""
-        sock = socket.socket()
+    async def listen(
+        self,
+        receive_buffer: int | None = None,
+        *,
+        key: tuple[str, bytes] | None = None,
+        sock: socket.socket | None = None,
+    ) -> Self:
+        """From now on. `receive_buffer`: octets that its kernel takes without anybody reading, about. `key`: who has
+        to sign, and with what."""
+        sock = sock or socket.socket()
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if receive_buffer is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        if key is not None:
+            set_password(sock, ipaddress.ip_address(key[0]), key[1])
         sock.bind((self.address, self.port))
         self._server = await asyncio.get_running_loop().create_server(self._call, sock=sock)
         return self
