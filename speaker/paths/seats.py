@@ -55,6 +55,7 @@ class _Row:
     """The seats of one prefix.
 
     seats       who sits, or None; closed seats too
+    points      the scores of those who sit
     seed        the prefix in a rendezvous score
     contested   the open seats of the worst cost that sits, which rule 6 may take; empty while an open seat is
     cost        that cost, None while nothing is contested
@@ -62,15 +63,20 @@ class _Row:
     weakest     that seat
     """
 
-    __slots__ = ("contested", "cost", "floor", "seats", "seed", "weakest")
+    __slots__ = ("contested", "cost", "floor", "points", "seats", "seed", "weakest")
 
     def __init__(self, prefix: bytes, count: int) -> None:
         self.seats: list[Path | None] = [None] * count
+        self.points = [NEVER] * count
         self.seed = seed(prefix)
         self.contested: list[int] = []
         self.cost: Cost | None = None
         self.floor = NEVER
         self.weakest = 0
+
+    def find_weakest(self) -> None:
+        """Sets `floor` and `weakest`, which follow from the contested seats."""
+        self.floor, self.weakest = min([(self.points[seat], seat) for seat in self.contested])
 
 
 class Seats:
@@ -221,37 +227,40 @@ class Seats:
                 return
         elif cost > row.cost:
             return
-        wins = row.contested and self._score(row, source) > row.floor
-        if wins and not sits and self._below_limit(source):
-            yield from self._take(prefix, row, row.weakest, (source, attributes))
+        points = self._score(row, source)
+        if row.contested and points > row.floor and not sits and self._below_limit(source):
+            yield from self._take(prefix, row, row.weakest, (source, attributes), points)
 
     def _relieve(self, source: Source, prefixes: list[bytes]) -> Iterator[Move]:
         """Rule 6, those above their limit: they give first where the one that comes has the higher score, or almost."""
         for other in sorted(self._above, key=lambda s: (self._load[s] / s.weight, s.path_id), reverse=True):
-            ours = self._held.get(other, set()).intersection(prefixes) - self._held.get(source, set())
-            for prefix in sorted(ours, key=lambda p: self._margin(p, source, other), reverse=True):
+            held = self._held.get(other, set()).intersection(prefixes) - self._held.get(source, set())
+            offers = []
+            for prefix in held if self._below_limit(source) else ():
+                row = self._rows[prefix]
+                for seat in row.contested:
+                    path = row.seats[seat]
+                    if path is not None and path[0] is other:
+                        points = self._score(row, source)
+                        offers.append((points - row.points[seat], points, prefix, seat))
+            for _, points, prefix, seat in sorted(offers, reverse=True):
                 if not self._is_above(other) or not self._below_limit(source):
                     break
                 row, attributes = self._rows[prefix], self._table.paths(prefix).get(source)
-                seat = next((s for s in row.contested if (held := row.seats[s]) and held[0] is other), None)
-                if seat is not None and attributes is not None and row.cost == self._cost(source, attributes):
-                    yield from self._take(prefix, row, seat, (source, attributes))
+                if attributes is not None and row.cost == self._cost(source, attributes):
+                    yield from self._take(prefix, row, seat, (source, attributes), points)
             if not self._is_above(other):
                 self._above.discard(other)
 
-    def _margin(self, prefix: bytes, one: Source, other: Source) -> float:
-        row = self._rows[prefix]
-        return self._score(row, one) - self._score(row, other)
-
-    def _take(self, prefix: bytes, row: _Row, seat: int, path: Path) -> Iterator[Move]:
+    def _take(self, prefix: bytes, row: _Row, seat: int, path: Path, points: float) -> Iterator[Move]:
         """One source takes the seat of another, unless its next hop sits already."""
         before = row.seats[seat]
         if before is not None and all(
             held is None or held[1].next_hop != path[1].next_hop for held in row.seats
         ):
             self._stand(prefix, row, seat)
-            self._sit(prefix, row, seat, path)
-            self._find_weakest(row)
+            self._sit(prefix, row, seat, path, points)
+            row.find_weakest()
             yield Move(prefix, seat, before[0], path)
 
     # --- one prefix ---
@@ -269,13 +278,16 @@ class Seats:
         free = sorted((s for s in self._open if row.seats[s] is None), key=lambda s: before[s] is None)
         for at, group in enumerate(groups):
             self._fill(prefix, row, group, free, groups[-1] if at < len(groups) - 1 else None)
-        full = groups and all(row.seats[seat] is not None for seat in self._open)
-        row.contested = []
-        row.cost = None
-        if full:
+        row.contested, row.cost = [], None
+        if groups and not [seat for seat in self._open if row.seats[seat] is None]:
             last = groups[-1].paths
-            row.contested = [s for s in self._open if (held := row.seats[s]) is not None and held[0] in last]
-            self._find_weakest(row)
+            for seat in self._open:
+                held = row.seats[seat]
+                if held is not None and held[0] in last:
+                    row.contested.append(seat)
+                    row.cost = self._cost(*held)
+            if row.contested:
+                row.find_weakest()
         if not paths:
             del self._rows[prefix]
         for seat in self._open:
@@ -300,14 +312,14 @@ class Seats:
             for group in groups if seat in self._open else ():
                 heir = group.by_next_hop.get(next_hop)
                 if heir is not None and heir not in self._seated(row):
-                    self._sit(prefix, row, seat, (heir, group.paths[heir]))
+                    self._sit(prefix, row, seat, (heir, group.paths[heir]), self._score(row, heir))
 
     def _fill(self, prefix: bytes, row: _Row, group: Group, free: list[int], worse: Group | None) -> None:
         """Rules 3 to 5. The paths of a group unseat those of a `worse` one where they need to."""
         seated = self._seated(row)
         waiting = len(group.sources) - sum(source in group.paths for source in seated)
         if worse is not None and waiting > len(free):
-            yielding = [(self._score(row, s), seat) for s, seat in seated.items() if s in worse.paths]
+            yielding = [(row.points[seat], seat) for source, seat in seated.items() if source in worse.paths]
             for _, seat in sorted(yielding)[: waiting - len(free)]:
                 self._stand(prefix, row, seat)
                 free.append(seat)
@@ -317,30 +329,33 @@ class Seats:
         for source in seated:
             if source in group.paths:
                 scores[group.at[source]] = NEVER
-        at_limit: list[Source] = []
+        at_limit: list[tuple[Source, float]] = []
         for _ in range(waiting):
-            at = scores.index(max(scores))
+            points = max(scores)
+            at = scores.index(points)
             scores[at] = NEVER
             source = group.sources[at]
-            if not self._below_limit(source):
-                at_limit.append(source)
-                continue
-            self._sit(prefix, row, free.pop(0), (source, group.paths[source]))
-            if not free:
-                return
-        for source in sorted(at_limit, key=lambda s: self._load[s] / s.weight)[: len(free)]:
-            self._sit(prefix, row, free.pop(0), (source, group.paths[source]))
+            if self._below_limit(source):
+                self._sit(prefix, row, free.pop(0), (source, group.paths[source]), points)
+                if not free:
+                    return
+            else:
+                at_limit.append((source, points))
+        at_limit.sort(key=lambda waits: self._load[waits[0]] / waits[0].weight)
+        for source, points in at_limit[: len(free)]:
+            self._sit(prefix, row, free.pop(0), (source, group.paths[source]), points)
 
     def _seated(self, row: _Row) -> dict[Source, int]:
         return {held[0]: seat for seat in self._open if (held := row.seats[seat]) is not None}
 
-    def _sit(self, prefix: bytes, row: _Row, seat: int, path: Path) -> None:
+    def _sit(self, prefix: bytes, row: _Row, seat: int, path: Path, points: float) -> None:
         source = path[0]
         held = self._held.setdefault(source, set())
-        if prefix in held:
-            row.seats[[at[0] if at else None for at in row.seats].index(source)] = None
+        if prefix in held:  # in a closed seat
+            row.seats[[other[0] if other else None for other in row.seats].index(source)] = None
         held.add(prefix)
         row.seats[seat] = path
+        row.points[seat] = points
         self._load[source] += 1
         if self._is_above(source):
             self._above.add(source)
@@ -352,16 +367,6 @@ class Seats:
         self._held[held[0]].discard(prefix)
         if seat in self._open:
             self._load[held[0]] -= 1
-
-    def _find_weakest(self, row: _Row) -> None:
-        scored = []
-        for seat in row.contested:
-            held = row.seats[seat]
-            if held is not None:
-                scored.append((self._score(row, held[0]), seat))
-                row.cost = self._cost(*held)
-        if scored:
-            row.floor, row.weakest = min(scored)
 
     def _score(self, row: _Row, source: Source) -> float:
         return score(row.seed, self._seeds[source], source.weight if self._weighted else None)
@@ -440,7 +445,9 @@ class Seats:
             self._weighted = not self._weighted
             self._last = None
             for row in self._rows.values():
-                self._find_weakest(row)
+                row.points = [self._score(row, held[0]) if held else NEVER for held in row.seats]
+                if row.contested:
+                    row.find_weakest()
         if self._limits != self._known_limits:
             self._known_limits = dict(self._limits)
             self._above = {source for source, load in self._load.items() if load and self._is_above(source)}

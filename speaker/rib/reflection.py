@@ -108,7 +108,7 @@ def _prepend(asn: int, path: tuple[Segment, ...]) -> tuple[Segment, ...]:
 
 
 class Exporter:
-    """Encodes each attribute set once for one router session and one family.
+    """Encodes each attribute set once for one router and one family.
 
     Sets that look alike to the router come out as the same object, so that a path is not sent twice.
     """
@@ -117,7 +117,7 @@ class Exporter:
     REMEMBERED = 1 << 16
 
     def __init__(self, stance: Stance, family: Family) -> None:
-        self._stance = stance
+        self.stance = stance
         self._family = family
         self._by_set: dict[Attributes, Encoded | Withheld] = {}
         self._by_value: dict[tuple[bytes, bytes], Encoded] = {}
@@ -135,10 +135,10 @@ class Exporter:
         return encoded
 
     def _encode(self, source: Source, attributes: Attributes) -> Encoded | Withheld:
-        seen = export(source, attributes, self._stance)
+        seen = export(source, attributes, self.stance)
         if isinstance(seen, Withheld):
             return seen
-        field = codec.encode_attributes(seen, as4=self._stance.as4, next_hop=self._family is Family.IPV4)
-        if len(field) + _OVERHEAD > self._stance.max_size:
+        field = codec.encode_attributes(seen, as4=self.stance.as4, next_hop=self._family is Family.IPV4)
+        if len(field) + _OVERHEAD > self.stance.max_size:
             return Withheld.TOO_LARGE
         return self._by_value.setdefault((field, seen.next_hop), Encoded(field, seen.next_hop))
