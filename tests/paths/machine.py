@@ -39,7 +39,7 @@ class Event(NamedTuple):
 class Sequences(RuleBasedStateMachine):
     """The steps. A subclass says which mode."""
 
-    costs = (0, 1)
+    costs: tuple[dict[str, int], ...] = ({}, {"longer": 1})
 
     def build(self, table: Table) -> PathMode:
         """The mode under test."""
@@ -61,7 +61,7 @@ class Sequences(RuleBasedStateMachine):
     def announce(self, node: Source, prefixes: list[bytes], data: st.DataObject) -> None:
         self.remember()
         self.event = Event("announce", node, tuple(prefixes))
-        self.world.join(node, prefixes, longer=data.draw(st.sampled_from(self.costs)))
+        self.world.join(node, prefixes, **data.draw(st.sampled_from(self.costs)))
 
     @rule(node=nodes, prefixes=some_prefixes)
     def withdraw(self, node: Source, prefixes: list[bytes]) -> None:
@@ -85,7 +85,7 @@ class Sequences(RuleBasedStateMachine):
         self.event = Event("much")
         for node, prefixes, what in steps:
             if what == "announce":
-                self.world.announce(node, prefixes, longer=self.costs[len(prefixes) % len(self.costs)])
+                self.world.announce(node, prefixes, **self.costs[len(prefixes) % len(self.costs)])
             elif what == "withdraw":
                 self.world.table.withdraw(node, prefixes)
             else:

@@ -19,7 +19,7 @@ class _All(Sequences):
 
 
 class _Two(Sequences):
-    costs = (0, 1, 2)
+    costs = ({}, {"longer": 1}, {"longer": 2})
 
     def build(self, table: Table) -> PathMode:
         return LimitedAddPath(table, 2)

@@ -129,6 +129,12 @@ class _WhereAgrees(_Lanes):
                 assert (place is NotPlaced.NOT_EQUAL_COST) == worse
 
 
+class _SeveralAses(_EveryLane, _NextHopOnce, _Living, _WhereAgrees):
+    """All this holds too where MED makes what a path is worth a matter of third ones (RFC 4451 3.1.1)."""
+
+    costs = tuple({"longer": 1, "asn": asn, "med": med} for asn in (65001, 65002) for med in (0, 1, 2))
+
+
 TestTheRouterGetsANextHopForEveryLane = case(_EveryLane)
 TestNoNextHopIsOnTwoLanes = case(_NextHopOnce)
 TestLanesCarryLivingPathsOnly = case(_Living)
@@ -138,6 +144,7 @@ TestAWaitingPathTakesTheLaneOfTheDead = case(_WaitingTakesOver)
 TestALanesFallLosesNoNextHopThatFitsElsewhere = case(_FallLosesNothing)
 TestALaneThatComesBackMovesNothingElse = case(_ReturnMovesNothing)
 TestRoutesNamesTheLaneThatCarriesAPath = case(_WhereAgrees)
+TestLanesHoldWithMedAmongSeveralAses = case(_SeveralAses)
 
 
 def test_a_path_that_came_and_went_at_once_does_not_hide_another() -> None:

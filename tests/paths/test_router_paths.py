@@ -210,3 +210,12 @@ def test_communities_that_are_stripped_now_are_not_seen_any_more() -> None:
     lab.read()
     assert seen == [(community,)]
     assert [a["communities"] for a in lab.sessions[0].held.values()] == [()]
+
+
+def test_lanes_share_what_is_encoded() -> None:
+    """Four nodes' attribute sets are encoded once each, not once a lane."""
+    lab = full(lanes=3)
+    for lane in range(3):
+        lab.up(lane, PLAIN)
+    outs = [lab.router.outs(lane)[Family.IPV4] for lane in range(3)]
+    assert len({encoded for out in outs for encoded in out.sent[b""].values()}) == len(NODES)

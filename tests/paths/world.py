@@ -28,9 +28,9 @@ def source(number: int, *, weight: int = 1, name: str = "", next_hop: str = "") 
     )
 
 
-def paths_of(one: Source, *, longer: int = 0, med: int | None = None) -> Attributes:
+def paths_of(one: Source, *, longer: int = 0, asn: int = 65001, med: int | None = None) -> Attributes:
     """What a node announces; each AS number on the way makes it worse."""
-    as_path = (Segment(SegmentType.AS_SEQUENCE, (65001,) * longer),) if longer else ()
+    as_path = (Segment(SegmentType.AS_SEQUENCE, (asn,) * longer),) if longer else ()
     (next_hop,) = one.next_hops
     return Attributes(next_hop, as_path=as_path, med=med, originator_id=one.address.packed)
 
@@ -59,15 +59,13 @@ class World:
         self.lanes: dict[int, Lane] = {}
         self.placed = 0
 
-    def announce(
-        self, one: Source, prefixes: list[bytes], *, longer: int = 0, med: int | None = None
-    ) -> None:
-        """A node has these; not flushed yet."""
-        self.table.announce(one, prefixes, paths_of(one, longer=longer, med=med))
+    def announce(self, one: Source, prefixes: list[bytes], **cost: int) -> None:
+        """A node has these; not flushed yet. `cost` as in `paths_of`."""
+        self.table.announce(one, prefixes, paths_of(one, **cost))
 
-    def join(self, one: Source, prefixes: list[bytes], *, longer: int = 0) -> None:
+    def join(self, one: Source, prefixes: list[bytes], **cost: int) -> None:
         """A node announces these."""
-        self.announce(one, prefixes, longer=longer)
+        self.announce(one, prefixes, **cost)
         self.flush()
 
     def withdraw(self, one: Source, prefixes: list[bytes]) -> None:
