@@ -6,6 +6,7 @@ routes are left alone; no log but errors. Where a daemon has a timer or a limit 
 no reason of its own, it is set so that it does not, and the comment says which.
 """
 
+import contextlib
 import os
 import re
 import shutil
@@ -292,6 +293,10 @@ class Running:
         deadline = time.monotonic() + 5
         while listening(PORT) and time.monotonic() < deadline:
             time.sleep(0.01)
+        # OpenBGPD's other processes have become children of this one, the first of its process namespace.
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
 
     def _wait_until_it_listens(self) -> None:
         deadline = time.monotonic() + START_SECONDS

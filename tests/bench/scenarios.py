@@ -23,9 +23,9 @@ SETTLE_MS = 1500
 # are 8 and 5.
 AT_ONCE = 4
 IDLE_SECONDS = 20
-# A reflector that needs longer than this for a cold start, or for all nodes to return, is not made to do it
-# in every round.
+# A reflector that needs longer than this for the first line of a suite is not made to do it in every round.
 SLOW_SECONDS, SLOW_ROUNDS = 5, 2
+VERY_SLOW_SECONDS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +217,7 @@ def rounds(suites: list[Suite], names: list[str], count: int, results: Results) 
 def _enough(suite: Suite, reflector: Reflector, number: int, results: Results) -> bool:
     line = suite.lines[0]
     cell = results.cell(line, reflector.name)
-    limit = SLOW_SECONDS * (1000 if line.unit == "ms" else 1)
-    slow = bool(cell.samples) and max(cell.samples) > limit
-    most = SLOW_ROUNDS if suite.play is table else 1
-    return (slow and number >= most) or len(cell.failures) >= 2
+    slowest = max(cell.samples, default=0) / (1000 if line.unit == "ms" else 1)
+    if len(cell.failures) >= SLOW_ROUNDS or slowest > VERY_SLOW_SECONDS:
+        return True
+    return slowest > SLOW_SECONDS and number >= SLOW_ROUNDS
