@@ -401,6 +401,12 @@ def notification(code: int, subcode: int, text: str = "", data: bytes = b"") -> 
     return Notification(code, subcode, _name(code, subcode), text, data)
 
 
+def hard_reset(message: Notification) -> Notification:
+    """The same, so that a peer which keeps routes over a NOTIFICATION drops them (RFC 8538 3.1)."""
+    inner = encode_notification(message)[_HEADER_SIZE:]
+    return notification(ErrorCode.CEASE, CeaseSubcode.HARD_RESET, data=inner)
+
+
 def encode_notification(message: Notification) -> bytes:
     """The NOTIFICATION message; the text travels only where RFC 9003 gives it a place."""
     data = message.data

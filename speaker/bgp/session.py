@@ -198,7 +198,10 @@ class Session:
 
     def stop(self, now: float, subcode: CeaseSubcode, text: str = "") -> list[Event]:
         """End the session with a Cease (RFC 4486), where an OPEN has gone out to be ceased."""
-        return self._handle(Input.STOP, now, codec.notification(ErrorCode.CEASE, subcode, text))
+        message = codec.notification(ErrorCode.CEASE, subcode, text)
+        if subcode is CeaseSubcode.PEER_DECONFIGURED and self._keeps_over_notification():
+            message = codec.hard_reset(message)
+        return self._handle(Input.STOP, now, message)
 
     def probe(self) -> list[Event]:
         """A KEEPALIVE out of turn, to learn from TCP whether the other end still knows of an established session."""
@@ -240,6 +243,12 @@ class Session:
     def deadline(self) -> float | None:
         """When `tick` wants to be called, or None."""
         return min(self._timers.values(), default=None)
+
+    def _keeps_over_notification(self) -> bool:
+        """Whether the peer would keep our routes over a NOTIFICATION (RFC 8538 2)."""
+        ours, agreed = self.offer.graceful_restart, self.negotiated
+        theirs = agreed.graceful if agreed is not None else None
+        return ours is not None and theirs is not None and ours.notification and theirs.notification
 
     # --- the machine ---
 

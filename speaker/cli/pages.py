@@ -150,7 +150,7 @@ def _node(node: NodeView, now: float) -> Iterator[tuple[str | int | Text | None,
 def _node_remark(node: NodeView, one: NodeSession, now: float) -> str | None:
     end = one.session.last_end if one.session.state != UP else None
     parts = [ending(end, now)] if end else []
-    if not node.up and node.why_down and not (end and end.cause == node.why_down):
+    if not node.up and node.why_down and not (end and node.why_down.startswith(end.cause)):
         parts.insert(0, node.why_down)
     parts += [f"{refusal.paths} refused: {refusal.reason} ({refusal.example})" for refusal in one.refused]
     return "; ".join(parts) or None

@@ -22,6 +22,10 @@ from speaker.rib.table import Change, Table
 ONLY_PATH = bytes((0, 0, 0, 1))
 
 
+#: Stale paths of one prefix that a router is made to forget at least, see RouterPaths._times. 23 octets each.
+STALE_PATHS = 64
+
+
 @dataclass(slots=True)
 class _Lane:
     """One session that is up."""
@@ -78,7 +82,7 @@ class RouterPaths:
         self._lanes[lane] = _Lane(
             negotiated,
             {family: AdjRibOut(family, negotiated.max_size) for family in negotiated.families},
-            {family: Exporter(stance, family) for family in negotiated.families},
+            {family: self._exporter(stance, family) for family in negotiated.families},
         )
         for family in negotiated.families:
             choice = choose(family, self._offers(family), self._count, self._configured)
@@ -106,7 +110,7 @@ class RouterPaths:
         held = self._lanes.get(lane)
         if held is not None:
             for family in held.outs:
-                held.exporters[family] = Exporter(stance, family)
+                held.exporters[family] = self._exporter(stance, family)
                 self._place(family, self._families[family].mode.resend(lane))
 
     def refresh(self, lane: int, family: Family) -> None:
@@ -127,8 +131,8 @@ class RouterPaths:
         for held in self._lanes.values():
             if not held.end_of_rib:
                 held.end_of_rib = True
-                for out in held.outs.values():
-                    out.end_of_rib()
+                for family, out in held.outs.items():
+                    out.end_of_rib(self._times(held, family))
 
     # --- routes ---
 
@@ -190,8 +194,20 @@ class RouterPaths:
 
     # --- inside ---
 
+    def _times(self, held: _Lane, family: Family) -> int:
+        """How often End-of-RIB is said. FRR (8.4.4, measured) drops with each only one of the stale paths that a prefix
+        has, and nodes that left while we were away would stay next hops for ever; to others it says nothing new."""
+        if held.negotiated.graceful is None or family not in held.negotiated.add_path_send:
+            return 1
+        return max(STALE_PATHS, 2 * sum(1 for _ in self._tables[family].sources()))
+
     def _offers(self, family: Family) -> list[Negotiated]:
         return [held.negotiated for held in self._lanes.values() if family in held.outs]
+
+    def _exporter(self, stance: Stance, family: Family) -> Exporter:
+        """One for all lanes that see the same, so that a set is encoded once."""
+        known = (held.exporters.get(family) for held in self._lanes.values())
+        return next((e for e in known if e is not None and e.stance == stance), None) or Exporter(stance, family)
 
     def _start_mode(self, family: Family, choice: Choice) -> None:
         """Puts a mode to work on the lanes that are up, and withdraws what the one before sent and it does not."""

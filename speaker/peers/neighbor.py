@@ -244,6 +244,8 @@ class Neighbor(ABC):
             self._connections[loser].carry_out(loser.stop(self._loop.time(), subcode))
 
     def _established(self, connection: Connection, negotiated: Negotiated) -> None:
+        if self.up is not None:
+            return  # the peer ended this one in favor of the other in the same segment that made it established
         self.up_at = self._loop.time()
         self.up, self.refused = connection, None
         self.since = time.time()

@@ -93,8 +93,10 @@ class Peering:
         """These routers are to be fed now. What only the next OPEN says is changed without a new session."""
         wanted = {router.name: router for router in routers}
         for name, router in list(self._settings.items()):
-            if wanted.get(name) != router:
-                self._remove_router(name)
+            if name not in wanted:
+                self._remove_router(name, CeaseSubcode.PEER_DECONFIGURED)
+            elif wanted[name] != router:
+                self._remove_router(name, CeaseSubcode.OTHER_CONFIGURATION_CHANGE)
         for name, router in wanted.items():
             if name not in self.routers:
                 self._add_router(router, offer(router))
@@ -225,10 +227,10 @@ class Peering:
                 lane.tell_whole()
             lane.start()
 
-    def _remove_router(self, name: str) -> None:
+    def _remove_router(self, name: str, subcode: CeaseSubcode) -> None:
         del self._settings[name]
         for lane in self.routers.pop(name):
-            lane.stop(CeaseSubcode.OTHER_CONFIGURATION_CHANGE)
+            lane.stop(subcode)
         self.reflector.remove_router(name)
 
 

@@ -328,3 +328,17 @@ def test_a_node_with_ever_new_attributes_costs_bounded_memory() -> None:
         (event,) = session.receive(update(PLAIN + med, TRAEFIK), 1.0)
         assert isinstance(event, Announced)
         assert event.attributes.med == number
+
+
+@pytest.mark.parametrize(
+    ("subcode", "restart", "said"),
+    [
+        (CeaseSubcode.PEER_DECONFIGURED, "4078 00010180", "6/9 0603"),
+        (CeaseSubcode.PEER_DECONFIGURED, "0078 00010180", "6/3"),
+        (CeaseSubcode.OTHER_CONFIGURATION_CHANGE, "4078 00010180", "6/6"),
+    ],
+)
+def test_a_router_taken_from_the_settings_drops_our_routes(subcode: CeaseSubcode, restart: str, said: str) -> None:
+    """With the N bit on both sides any NOTIFICATION but a Hard Reset would leave them standing (RFC 8538 4)."""
+    session = established(TO_ROUTER, (*METALLB, capability(64, restart)))
+    assert refusal(session.stop(1.0, subcode)) == said

@@ -1,13 +1,14 @@
 """What each session of one router is sent: modes that change, sessions that fall, paths that must not be told."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from speaker.bgp.iana import Family
-from speaker.bgp.opening import Negotiated
+from speaker.bgp.opening import GracefulRestart, Negotiated
 from speaker.paths.base import ModeName, NotPlaced
-from speaker.paths.router import ONLY_PATH, RouterPaths
+from speaker.paths.router import ONLY_PATH, STALE_PATHS, RouterPaths
 from speaker.rib.reflection import Stance, Withheld
 from speaker.rib.source import Source
 from speaker.rib.table import Table
@@ -32,9 +33,7 @@ class Lab:
     def up(self, lane: int, agreed: Negotiated, **stance: object) -> None:
         """A session comes up and reads all it is sent."""
         self.sessions[lane] = Receiver(agreed)
-        self.router.session_up(
-            lane, agreed, Stance(64512, b"\1\1\1\1", ibgp=True, as4=True, max_size=4096, **stance)
-        )
+        self.router.session_up(lane, agreed, Stance(64512, b"\1\1\1\1", ibgp=True, as4=True, max_size=4096, **stance))
         self.read()
 
     def down(self, lane: int) -> None:
@@ -67,9 +66,7 @@ class Lab:
 
     def next_hops(self, prefix: bytes) -> list[object]:
         """What the router could use for a prefix."""
-        return [
-            a["next_hop"] for s in self.sessions.values() for (_, _, p), a in s.held.items() if p == prefix
-        ]
+        return [a["next_hop"] for s in self.sessions.values() for (_, _, p), a in s.held.items() if p == prefix]
 
 
 def full(**settings: object) -> Lab:
@@ -135,9 +132,7 @@ def test_a_session_that_comes_back_is_sent_what_it_had(lanes: int, agreed: Negot
 @pytest.mark.parametrize("mode", [ModeName.ADDPATH, ModeName.SPREAD, ModeName.LANES])
 @pytest.mark.parametrize("max_paths", [None, 1, 2])
 @pytest.mark.parametrize("agreed", [PLAIN, MANY])
-def test_any_mode_works_over_any_number_of_sessions(
-    mode: ModeName, max_paths: int | None, agreed: Negotiated
-) -> None:
+def test_any_mode_works_over_any_number_of_sessions(mode: ModeName, max_paths: int | None, agreed: Negotiated) -> None:
     """Three sessions come up and fall one by one: while one is up every prefix has a next hop."""
     lab = full(lanes=3, mode=mode, max_paths=max_paths)
     for lane in (2, 0, 1):
@@ -185,6 +180,19 @@ def test_end_of_rib_comes_after_the_routes_and_once() -> None:
     lab.router.end_of_rib()
     lab.read()
     assert sorted(lab.sessions[0].ends, key=str) == sorted(lab.sessions[1].ends, key=str) == list(Family)
+
+
+@pytest.mark.parametrize(("nodes", "times"), [(1, STALE_PATHS), (STALE_PATHS, 2 * STALE_PATHS)])
+def test_end_of_rib_is_said_for_every_path_that_may_be_stale(nodes: int, times: int) -> None:
+    """FRR 8.4.4 drops one stale path of a prefix with each; nodes that left during our restart would stay."""
+    lab = Lab()
+    for number in range(nodes):
+        lab.announce(source(number + 1), P)
+    kept = GracefulRestart(120, restarting=False, notification=True, families=(Family.IPV4,))
+    lab.up(0, replace(MANY, graceful=kept))
+    lab.router.end_of_rib()
+    lab.read()
+    assert lab.sessions[0].ends.count(Family.IPV4) == times
 
 
 def test_a_family_that_the_router_does_not_speak_is_not_sent() -> None:
