@@ -121,8 +121,8 @@ class Stage:
         self.write()
         self.speaker = Speaker(self.file, load(self.file))
         self._task = asyncio.get_running_loop().create_task(self.speaker.run())
-        running, before = self._task, len(self.said("waiting_for_nodes"))
-        await until(lambda: running.done() or len(self.said("waiting_for_nodes")) > before, "onepeer runs")
+        running, before = self._task, self.log().count("waiting_for_nodes")
+        await until(lambda: running.done() or self.log().count("waiting_for_nodes") > before, "onepeer runs")
 
     async def ended(self) -> int:
         """Its exit status, once it has ended."""
@@ -176,7 +176,10 @@ class Stage:
         sock: socket.socket | None = None,
     ) -> Wire:
         """A call to Onepeer at `.to` from `.number`, which opens if it has an identity."""
-        wire = await call(self.host(number), self.host(to), PORT, identity, id_size=id_size, sock=sock)
+        return self.keep(await call(self.host(number), self.host(to), PORT, identity, id_size=id_size, sock=sock))
+
+    def keep(self, wire: Wire) -> Wire:
+        """Drop it with the test."""
         self._wires.append(wire)
         return wire
 
