@@ -17,8 +17,9 @@ import structlog
 
 from speaker import log as logging
 from speaker.bgp.iana import CeaseSubcode
-from speaker.cluster import Roster, RosterProblem
+from speaker.cluster import Allowed, Network, Roster, RosterProblem, RosterSource
 from speaker.cluster.file import FileRoster
+from speaker.cluster.kube.cluster import KubernetesRoster
 from speaker.cluster.watch import FileWatch
 from speaker.config import Router, Settings, load
 from speaker.log import LogEvent
@@ -65,8 +66,9 @@ class Speaker:
         self.path = path
         self.settings = settings
         self.settings_problem: str | None = None
-        self.roster = RosterState(f"file {settings.nodes.file}")
+        self.roster = RosterState(_source_name(settings))
         self.counters = Counters()
+        self._allowed: tuple[Network, ...] | None = None
         self.started = time.time()
         self.peering = self._new_peering(settings)
         self._log = structlog.get_logger()
@@ -276,8 +278,8 @@ class Speaker:
         logging.configure(new.log.level, new.log.format)
         if {"asn", "router_id", "cluster_id"} & set(changed):
             self._start_over(new)
-        elif old.guard.prefixes != new.guard.prefixes:
-            self.peering.set_guard(_guard(new))
+        elif self._prefixes(old) != self._prefixes(new):
+            self.peering.set_guard(self._guard(new))
         self._set_routers(new)
         self.peering.set_limits(_limits(new))
         self._restart_roster(new)
@@ -295,7 +297,7 @@ class Speaker:
 
     def _new_peering(self, settings: Settings) -> Peering:
         local = Local(settings.asn, settings.router_id, settings.cluster_id, socket.gethostname())
-        return Peering(local, _guard(settings), self.counters)
+        return Peering(local, self._guard(settings), self.counters)
 
     def _set_routers(self, settings: Settings) -> None:
         def offer(router: Router) -> RouterOffer:
@@ -317,17 +319,39 @@ class Speaker:
     def _restart_roster(self, settings: Settings) -> None:
         if self._roster_task is not None:
             self._roster_task.cancel()
-        self.roster = self.roster.from_source(f"file {settings.nodes.file}")
+        if settings.nodes.kubernetes is None:
+            self._allowed = None
+        self.roster = self.roster.from_source(_source_name(settings))
         self._roster_task = self._group.create_task(self._follow_roster(settings))
 
     async def _follow_roster(self, settings: Settings) -> None:
-        async for item in FileRoster(settings).watch():
+        source: RosterSource = KubernetesRoster(settings) if settings.nodes.kubernetes else FileRoster(settings)
+        async for item in source.watch():
             if isinstance(item, RosterProblem):
                 self.counters.roster_reload_failures += 1
-                self.roster = self.roster.refused(str(item))
+                self.roster = self.roster.refused(str(item), item.since)
                 self._log.error(LogEvent.ROSTER_PROBLEM, problems=list(item.lines))
+            elif isinstance(item, Allowed):
+                self._set_allowed(item, settings)
             else:
                 self._set_roster(item, settings)
+
+    def _set_allowed(self, allowed: Allowed, settings: Settings) -> None:
+        """The cluster says what nodes may announce."""
+        before, self._allowed = self._allowed, allowed.prefixes
+        if before != allowed.prefixes:
+            self.peering.set_guard(self._guard(settings))
+        prefixes, remark = [str(prefix) for prefix in allowed.prefixes], "; ".join(allowed.notes)
+        self._log.info(LogEvent.GUARD_CHANGED, prefixes=prefixes, **({"remark": remark} if remark else {}))
+
+    def _guard(self, settings: Settings) -> Guard:
+        return Guard(self._prefixes(settings), settings.asn, settings.router_id.packed, settings.cluster_id.packed)
+
+    def _prefixes(self, settings: Settings) -> tuple[Network, ...]:
+        """What nodes may announce: by the cluster, once it has said so, else by the settings."""
+        if settings.nodes.kubernetes is None or self._allowed is None:
+            return settings.guard.prefixes
+        return self._allowed
 
     def _set_roster(self, roster: Roster, settings: Settings) -> None:
         change = self.peering.set_roster(roster, _limits(settings))
@@ -398,9 +422,8 @@ def _raise_file_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def _guard(settings: Settings) -> Guard:
-    router_id, cluster_id = settings.router_id.packed, settings.cluster_id.packed
-    return Guard(settings.guard.prefixes, settings.asn, router_id, cluster_id)
+def _source_name(settings: Settings) -> str:
+    return "kubernetes" if settings.nodes.kubernetes else f"file {settings.nodes.file}"
 
 
 def _limits(settings: Settings) -> NodeLimits:

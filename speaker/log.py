@@ -75,7 +75,15 @@ class LogEvent(StrEnum):
     )  # fmt: skip
     ROSTER_PROBLEM = (
         "roster_problem", "error", "problems",
-        "The changed roster cannot be used; the last good one stays in force.",
+        "The roster cannot be read, or not be right; the last good one stays in force.",
+    )  # fmt: skip
+    GUARD_CHANGED = (
+        "guard_changed", "info", "prefixes remark",
+        "MetalLB's pools let in other prefixes than before; the first time too.",
+    )  # fmt: skip
+    STATE_UNSAVED = (
+        "state_unsaved", "warning", "folder why",
+        "The roster could not be kept for a start while the API server is away; all else goes on.",
     )  # fmt: skip
 
     # ---- the life of a session

@@ -43,9 +43,9 @@ class RosterState:
         """It was read and is in force."""
         return replace(self, problem=None, since=time.time(), read=True)
 
-    def refused(self, problem: str) -> "RosterState":
-        """It could not be used; the one before stays."""
-        return replace(self, problem=problem, since=self.since if self.problem else time.time())
+    def refused(self, problem: str, since: float | None = None) -> "RosterState":
+        """It could not be used; the one before stays. `since`: when its source was last good, where that is known."""
+        return replace(self, problem=problem, since=since or (self.since if self.problem else time.time()))
 
     def from_source(self, source: str) -> "RosterState":
         """It is read from somewhere, perhaps somewhere else, from now on."""

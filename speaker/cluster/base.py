@@ -4,17 +4,21 @@ A source says the whole roster each time, never a part: the first `Roster` in it
 listing, and before it nothing is known (a source that lists in pages keeps them until the last). One that
 cannot see the cluster says so with a `RosterProblem`; the last roster stays in force meanwhile (fail static),
 and the next `Roster`, which may equal the last, is the end of the problem.
+
+A source that also knows what nodes may announce says that with `Allowed`, whole as well; with one that does not,
+the settings say it.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from types import MappingProxyType
 from typing import Protocol
 
 Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,8 @@ class Roster:
 
     nodes: tuple[Node, ...] = ()
     """In the order of their names."""
+    notes: tuple[str, ...] = field(default=(), compare=False)
+    """What the source left out of it, or put right, and why: a line each."""
     by_name: Mapping[str, Node] = field(init=False, repr=False, compare=False)
     by_address: Mapping[Address, Node] = field(init=False, repr=False, compare=False)
 
@@ -59,7 +65,17 @@ class Roster:
     @property
     def remark(self) -> str | None:
         """What is right and yet worth a word to the user."""
-        return None if self.nodes else "the roster is empty: no node may peer"
+        empty = () if self.nodes else ("the roster is empty: no node may peer",)
+        return "; ".join((*empty, *self.notes)) or None
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What nodes may announce, by the cluster: these prefixes and all inside."""
+
+    prefixes: tuple[Network, ...]
+    notes: tuple[str, ...] = field(default=(), compare=False)
+    """As Roster.notes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +84,8 @@ class RosterProblem:
 
     lines: tuple[str, ...]
     """What is wrong, one or more lines for the user, each whole in itself."""
+    since: float | None = field(default=None, compare=False)
+    """When the source was last seen, wall clock; None = it is found out now."""
 
     def __str__(self) -> str:
         return "\n".join(self.lines)
@@ -76,6 +94,6 @@ class RosterProblem:
 class RosterSource(Protocol):
     """Where the roster comes from."""
 
-    def watch(self) -> AsyncIterator[Roster | RosterProblem]:
+    def watch(self) -> AsyncIterator[Roster | Allowed | RosterProblem]:
         """The roster as soon as it is whole, then again whenever it changes; never ends, never raises."""
         ...

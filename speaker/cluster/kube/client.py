@@ -4,7 +4,8 @@ Configuration, TLS and tokens are the library's (`kubernetes.aio`). Its typed mo
 not used: a Node costs 0.8 ms to decode there and 0.06 ms with json, and a watch of its dies with the API server.
 
     ApiError    why     what kind of failure, and so what is to be done
-                text    what was asked and what came back, for a person
+                subject what was asked for: `bgppeers.metallb.io in metallb-system`
+                text    what came back, for a person
                 way_out what to do, or empty where waiting is all
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -67,9 +69,10 @@ _STATUS: Final = {
 class ApiError(Exception):
     """See the module."""
 
-    def __init__(self, why: Why, text: str, way_out: str = "") -> None:
-        self.why, self.text, self.way_out = why, text, way_out
-        super().__init__(f"{text}; {way_out}" if way_out else text)
+    def __init__(self, why: Why, text: str, way_out: str = "", subject: str = "") -> None:
+        self.why, self.text, self.way_out, self.subject = why, text, way_out, subject
+        said = f"{subject}: {text}" if subject else text
+        super().__init__(f"{said}; {way_out}" if way_out else said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,7 @@ def failure(status: int, message: str, subject: str) -> ApiError:
         way_out = "renew the token or the certificate of the kubeconfig, or the ServiceAccount"
     elif why is Why.NOT_FOUND and ".metallb.io" in subject:
         way_out = "install MetalLB, or name its namespace with nodes.kubernetes.metallb_namespace"
-    return ApiError(why, f"{subject}: the API server says {status}: {message or 'no more than that'}", way_out)
+    return ApiError(why, f"the API server says {status}: {message or 'no more than that'}", way_out, subject)
 
 
 class Api:
@@ -261,7 +264,7 @@ async def _read(response: aiohttp.ClientResponse, path: str) -> bytes:
         parts.append(part)
         size += len(part)
         if size > MOST:
-            raise ApiError(Why.NONSENSE, f"{_subject(path)}: an answer of more than {MOST >> 20} MiB")
+            raise ApiError(Why.NONSENSE, f"an answer of more than {MOST >> 20} MiB", subject=_subject(path))
     return b"".join(parts)
 
 
@@ -271,7 +274,7 @@ def _object(octets: bytes, path: str) -> Object:
     except ValueError:
         found = None
     if not isinstance(found, dict):
-        raise ApiError(Why.NONSENSE, f"{_subject(path)}: the answer is no JSON object: {shown(octets)}")
+        raise ApiError(Why.NONSENSE, f"the answer is no JSON object: {shown(octets)}", subject=_subject(path))
     return found
 
 
@@ -311,14 +314,14 @@ def _translated(path: str) -> Iterator[None]:
         raise
     except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientSSLError, ssl.SSLError) as error:
         way_out = "see certificate-authority in the kubeconfig, and the names in the server's certificate"
-        raise ApiError(Why.UNTRUSTED, f"{_subject(path)}: {_words(error)}", way_out) from None
+        raise ApiError(Why.UNTRUSTED, _words(error), way_out, _subject(path)) from None
     except TimeoutError:
-        raise ApiError(Why.SILENT, f"{_subject(path)}: the API server does not answer in time") from None
+        raise ApiError(Why.SILENT, "the API server does not answer in time", subject=_subject(path)) from None
     except (aiohttp.ClientError, OSError) as error:
-        raise ApiError(Why.UNREACHABLE, f"{_subject(path)}: {_words(error)}") from None
+        raise ApiError(Why.UNREACHABLE, _words(error), subject=_subject(path)) from None
     except ValueError as error:
         # A token with a newline in it, a URL that is none, a line longer than the buffer.
-        raise ApiError(Why.NONSENSE, f"{_subject(path)}: {_words(error)}") from None
+        raise ApiError(Why.NONSENSE, _words(error), subject=_subject(path)) from None
     except Exception as error:
         # The library's own derive from nothing narrower, and must not be imported for a look at their type. A token
         # that is read again and is empty is one of them.
@@ -333,4 +336,6 @@ def _no_configuration(error: Exception) -> ApiError:
 
 
 def _words(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno:
+        return f"{error.host} port {error.port}: {os.strerror(error.os_error.errno).lower()}"
     return " ".join(str(error).split()) or type(error).__name__

@@ -100,9 +100,12 @@ class Mirror(Generic[T]):
 
     keep     makes what is kept of an object, None for one that is none of ours; takes any dict and never raises
     chance   a number of 0..1, another at each call
+    name     what it is a mirror of, for errors
     """
 
-    def __init__(self, keep: Callable[[Object], T | None], chance: Callable[[], float], now: float) -> None:
+    def __init__(
+        self, keep: Callable[[Object], T | None], chance: Callable[[], float], now: float, name: str = "the watch"
+    ) -> None:
         self.objects: dict[str, T] = {}
         self.whole = False
         self.trouble: Trouble | None = None
@@ -110,7 +113,7 @@ class Mirror(Generic[T]):
         """Grows with each change of any of the three above."""
         self.listings = 0
         """How many listings were begun."""
-        self._keep, self._chance = keep, chance
+        self._keep, self._chance, self._name = keep, chance, name
         self._heard = now
         self._resource_version = ""
         self._page: dict[str, T] = {}
@@ -149,7 +152,10 @@ class Mirror(Generic[T]):
         version, following = metadata.get("resourceVersion"), metadata.get("continue") or ""
         named = [(key_of(item), item) for item in items] if isinstance(items, list) else [("", {})]
         if not _is_text(version) or not isinstance(following, str) or not all(key for key, _ in named):
-            self.failed(ApiError(Why.NONSENSE, f"the listing is none: {shown(json.dumps(body).encode())}"), now)
+            self.failed(
+                ApiError(Why.NONSENSE, f"the listing is none: {shown(json.dumps(body).encode())}", subject=self._name),
+                now,
+            )
             return
         for key, item in named:
             if (kept := self._keep(item)) is not None:
@@ -179,11 +185,13 @@ class Mirror(Generic[T]):
         if kind == "ERROR":
             code = body.get("code")
             status = code if isinstance(code, int) and 400 <= code < 600 else 500
-            self.failed(failure(status, str(body.get("message", "")), "the watch"), now)
+            self.failed(failure(status, str(body.get("message", "")), self._name), now)
             return False
         known = kind == "BOOKMARK" or (kind in ("ADDED", "MODIFIED", "DELETED") and key)
         if not known or not _is_text(version):
-            self.failed(ApiError(Why.NONSENSE, f"a line of the watch is no event: {shown(line)}"), now)
+            self.failed(
+                ApiError(Why.NONSENSE, f"a line of the watch is no event: {shown(line)}", subject=self._name), now
+            )
             return False
         self._resource_version = version
         if kind != "BOOKMARK":

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, NoReturn, TypeVar
 
-from speaker.cluster.kube.client import Api, ApiError, Resource
+from speaker.cluster.kube.client import Api, ApiError, Resource, Why
 from speaker.cluster.kube.mirror import STEADY, Ask, Mirror, Pause
 
 T = TypeVar("T")
@@ -39,6 +39,9 @@ async def reflect(api: Api, resource: Resource, mirror: Mirror[T], tell: Callabl
                 mirror.page(await api.get(resource.path(), step.query, step.seconds), clock())
         except ApiError as error:
             mirror.failed(error, clock())
+        except Exception as error:
+            # A mistake of ours must not leave the roster to grow old unseen.
+            mirror.failed(ApiError(Why.FAILED, f"{resource}: Onepeer's own mistake: {error!r}"), clock())
         look()
 
 
