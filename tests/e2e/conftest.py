@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.apiserver import ROOT
-from tests.e2e.world import World
+from tests.e2e.world import MEMBERS, TRAEFIK, World
 from tests.lab import Lab
 
 HERE = Path(__file__).parent
@@ -31,3 +31,14 @@ def world(real_parts: None) -> Iterator[World]:
         made = World(lab)
         made.start()
         yield made
+
+
+@pytest.fixture(scope="module")
+def running(world: World) -> Iterator[World]:
+    """The cluster with Onepeer deployed as it stands in deploy/, and Traefik on every node, seen by the router."""
+    world.deploy()
+    world.serve("traefik", TRAEFIK)
+    world.routed(TRAEFIK, *MEMBERS)
+    yield world
+    world.withdraw("traefik")
+    world.undeploy()

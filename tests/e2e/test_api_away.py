@@ -1,0 +1,148 @@
+"""Fail static: what becomes of the traffic when the cluster's own brain is away?"""
+
+import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e import objects
+from tests.e2e.kubelet import Pod
+from tests.e2e.world import MEMBERS, TRAEFIK, Ping, World
+from tests.lab import Host, wait_until
+
+NOTICED = 30.0
+"""Seconds until Onepeer says that it hears nothing: a watch ends after 15 to 18 s, its deadline is 5 s later."""
+BACK = 30.0
+"""Seconds until it says that all is well again."""
+
+
+@pytest.fixture
+def pod(running: World) -> Iterator[Pod]:
+    """Onepeer's pod, all nodes up; afterwards the roster is current again and follows the Nodes."""
+    assert running.pod is not None
+    running.all_up(*MEMBERS)
+    yield running.pod
+    wait_until(lambda: _problem(running.pod) is None, BACK, "the roster is current", seen=running.story, every=0.2)
+    _follows(running)
+
+
+def test_the_api_server_is_killed_for_a_minute_and_not_a_packet_is_lost(running: World, pod: Pod) -> None:
+    """Sessions, routes and traffic stay; status, metrics and log say since when. Then all goes on by itself."""
+    established = _established(pod)
+    ping = Ping(running, TRAEFIK)
+    running.cluster.kill_api()
+    killed = time.time()
+    problem = wait_until(lambda: _problem(pod), NOTICED, "status tells that the API server is away")
+    assert abs(pod.status()["roster"]["since"] - killed) < NOTICED, pod.status()["roster"]
+    assert pod.events("roster_problem")
+    time.sleep(max(0.0, 60 - (time.time() - killed)))
+    stale = next(line for line in pod.metrics().splitlines() if line.startswith("onepeer_roster_stale_seconds"))
+    assert 30 < float(stale.split()[1]) < 70, stale
+    assert running.up() == set(MEMBERS)
+    assert pod.probe("livenessProbe") == 200, "a restart would not help"
+    assert pod.probe("readinessProbe") == 200, "the router has all it should"
+    running.cluster.start_api()
+    began = time.monotonic()
+    wait_until(lambda: _problem(pod) is None, BACK, "the roster is current again", seen=pod.output, every=0.1)
+    back = time.monotonic() - began
+    lost, sent = ping.lost()
+    print(
+        f"\nAPI server away for a minute: {lost} of {sent} packets lost; current again {back:.1f} s after it was ready"
+    )
+    print(f"meanwhile: {problem}")
+    assert lost == 0
+    assert _established(pod) == established, "a session was lost"
+
+
+def test_etcd_is_killed(running: World, pod: Pod) -> None:
+    """An API server that answers, but with errors."""
+    ping = Ping(running, TRAEFIK)
+    running.cluster.kill_etcd()
+    wait_until(lambda: _problem(pod), NOTICED + 15, "status tells that nothing can be asked", seen=pod.output)
+    assert running.up() == set(MEMBERS)
+    running.cluster.start_etcd()
+    wait_until(running.cluster.ready, BACK, "the API server is ready again", every=0.2)
+    lost, sent = ping.lost()
+    assert lost == 0, f"{lost} of {sent} packets lost"
+
+
+def test_a_black_hole_between_onepeer_and_the_api_server(running: World, pod: Pod) -> None:
+    """Packets vanish, and TCP says nothing: the watch must not hang."""
+    with Dropping(running.cluster.host, pod.host):
+        begun = time.monotonic()
+        wait_until(lambda: _problem(pod), NOTICED, "the silence is noticed", seen=pod.output)
+        print(f"\na black hole was noticed after {time.monotonic() - begun:.1f} s")
+        # Changes meanwhile are seen afterwards.
+        running.cluster.patch("nodes", "leviathan2", {"metadata": {"labels": EXCLUDED}})
+        assert running.up() == set(MEMBERS)
+    try:
+        took = running.routed(TRAEFIK, "leviathan1", "leviathan3")
+        print(f"and what had changed meanwhile was in the router {took:.1f} s after its end")
+    finally:
+        running.cluster.patch("nodes", "leviathan2", {"metadata": {"labels": dict.fromkeys(EXCLUDED)}})
+    running.routed(TRAEFIK, *MEMBERS)
+
+
+def test_an_api_server_that_takes_calls_and_says_nothing(running: World, pod: Pod) -> None:
+    """Stopped in mid-air (SIGSTOP): its kernel still acknowledges everything."""
+    running.cluster.signal_api(signal.SIGSTOP)
+    try:
+        wait_until(lambda: _problem(pod), NOTICED, "the silence is noticed", seen=pod.output)
+        assert running.up() == set(MEMBERS)
+    finally:
+        running.cluster.signal_api(signal.SIGCONT)
+
+
+def test_onepeer_restarts_while_the_api_server_is_away(running: World, pod: Pod) -> None:
+    """It starts from its last saved roster and prefixes: the nodes are back, and so are their routes."""
+    running.cluster.kill_api()
+    try:
+        pod.crash()
+        pod.start()
+        running.all_up(*MEMBERS, within=150)
+        running.routed(TRAEFIK, *MEMBERS)
+        running.reached(TRAEFIK, *MEMBERS)
+        assert _problem(pod)
+    finally:
+        running.cluster.start_api()
+
+
+EXCLUDED = {"node.kubernetes.io/exclude-from-external-load-balancers": "yes"}
+
+
+class Dropping:
+    """No packet passes between two hosts, and nobody is told."""
+
+    def __init__(self, one: Host, other: Host) -> None:
+        self._host, self._other = one, other.v4
+
+    def __enter__(self) -> None:
+        rules = f"table ip hole {{ chain in {{ type filter hook input priority 0; ip saddr {self._other} drop; }}\n"
+        rules += f"chain out {{ type filter hook output priority 0; ip daddr {self._other} drop; }} }}"
+        self._host.run("nft", rules)
+
+    def __exit__(self, *_: object) -> None:
+        self._host.run("nft", "delete table ip hole")
+
+
+def _problem(pod: Pod | None) -> str | None:
+    assert pod is not None
+    problem: str | None = pod.status()["roster"]["problem"]
+    return problem
+
+
+def _established(pod: Pod) -> dict[str, int]:
+    """How often each node's session came up."""
+    nodes = pod.ask("nodes")["nodes"]
+    return {node["name"]: sum(one["session"]["established_count"] for one in node["sessions"]) for node in nodes}
+
+
+def _follows(world: World) -> None:
+    """A Node that comes now is in the roster within seconds."""
+    assert world.pod is not None
+    pod = world.pod
+    world.cluster.apply(objects.node("probe", "192.168.3.200"))
+    wait_until(lambda: "probe" in str(pod.status()["nodes_down"]), 10, "a new Node is seen", seen=pod.output)
+    world.cluster.delete("nodes", "probe")
+    wait_until(lambda: "probe" not in str(pod.status()["nodes_down"]), 10, "its end is seen", seen=pod.output)

@@ -1,0 +1,110 @@
+"""deploy/ as people apply it: the API server takes all of it, and each overlay does what its first lines say."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.e2e import objects, onefile
+from tests.e2e.apiserver import ROOT, Refused
+from tests.e2e.kubelet import NAMESPACE
+from tests.e2e.objects import METALLB
+from tests.e2e.world import MEMBERS, TRAEFIK, World
+from tests.lab import wait_until
+
+OVERLAYS = ["", "overlays/daemonset", "overlays/own-bgppeers"]
+
+
+@pytest.fixture
+def clean(world: World) -> Iterator[World]:
+    """A cluster without Onepeer, before and after."""
+    yield world
+    world.withdraw("traefik")
+    world.undeploy()
+
+
+def test_the_one_file_is_what_the_folder_makes() -> None:
+    """Else: python -m tests.e2e.onefile"""
+    assert onefile.FILE.read_text() == onefile.whole()
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_api_server_takes_every_object(world: World, overlay: str) -> None:
+    """Every field is known to it, and every object valid. Its namespace has to be there for that."""
+    world.cluster.apply(objects.namespace(NAMESPACE))
+    folder = str(ROOT / "deploy" / overlay)
+    said = world.cluster.kubectl("apply", "-k", folder, "--dry-run=server", "--validate=strict")
+    kind = "daemonset" if "daemonset" in overlay else "deployment"
+    assert f"{kind}.apps/onepeer created (server dry run)" in said, said
+    assert "Warning" not in said, said
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_pod_security_has_one_objection_and_that_is_the_hosts_network(world: World, overlay: str) -> None:
+    """All else that the level `restricted` asks for is kept: user, capabilities, seccomp, volumes."""
+    label = "pod-security.kubernetes.io/enforce=restricted"
+    world.cluster.apply(objects.namespace("strict"))
+    world.cluster.kubectl("label", "namespace", "strict", label, "--overwrite")
+    (template,) = [one["spec"]["template"] for one in _objects(overlay) if one["kind"] in ("Deployment", "DaemonSet")]
+    pod = {"apiVersion": "v1", "kind": "Pod", **template}
+    pod["metadata"] = {"name": "onepeer", "namespace": "strict"}
+    said = _refusal(world, pod)
+    assert "host namespaces (hostNetwork=true)" in said, said
+    assert "hostPort" in said, said
+    for other in ("capabilities", "runAsNonRoot", "seccompProfile", "allowPrivilegeEscalation", "volume types"):
+        assert other not in said, said
+
+
+def test_the_container_needs_no_right_that_it_has_not(clean: World) -> None:
+    """Not root, no capability, nothing writable but its volumes: and it listens, dials, and answers its probes."""
+    pod = clean.deploy()
+    clean.serve("traefik", TRAEFIK)
+    clean.routed(TRAEFIK, *MEMBERS)
+    assert pod.process is not None
+    status = Path(f"/proc/{pod.process.pid}/status").read_text()
+    lines = dict(line.split(":\t", 1) for line in status.splitlines())
+    assert lines["Uid"].split() == ["65532"] * 4
+    assert {lines[key] for key in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {"0" * 16}
+    assert lines["NoNewPrivs"] == "1"
+    assert {pod.probe(name) for name in ("startupProbe", "livenessProbe", "readinessProbe")} == {200}
+    assert not pod.events("request_failed")
+
+
+def test_an_edited_settings_file_is_taken_up_without_a_restart(clean: World) -> None:
+    """`kubectl apply -k deploy/` again: kubelet moves a link, and no session is touched."""
+    pod = clean.deploy()
+    clean.serve("traefik", TRAEFIK)
+    clean.routed(TRAEFIK, *MEMBERS)
+    folder = clean.manifests()
+    text = (folder / "onepeer.yaml").read_text()
+    (folder / "onepeer.yaml").write_text(text + "log: {level: debug}\n")
+    clean.cluster.kubectl("apply", "-k", str(folder))
+    pod.sync()
+    wait_until(lambda: pod.events("settings_reloaded"), 5, "the settings are taken up", seen=pod.output)
+    assert not pod.events("session_ended")
+    assert clean.up() == set(MEMBERS)
+
+
+def test_the_overlay_for_own_bgppeers(clean: World) -> None:
+    """People wrote the BGPPeer, in its own words; Onepeer neither makes one nor may."""
+    clean.deploy("overlays/own-bgppeers")
+    clean.serve("traefik", TRAEFIK)
+    clean.routed(TRAEFIK, *MEMBERS)
+    clean.reached(TRAEFIK, *MEMBERS)
+    found = clean.cluster.get("bgppeers", namespace=METALLB)["items"]
+    assert [one["metadata"]["name"] for one in found] == ["to-onepeer"]
+    may = ("auth", "can-i", "--as=system:serviceaccount:onepeer-system:onepeer", "-n", METALLB)
+    assert clean.cluster.kubectl(*may, "create", "bgppeers", check=False).strip() == "no"
+    assert clean.cluster.kubectl(*may, "list", "ipaddresspools", check=False).strip() == "yes"
+
+
+def _objects(overlay: str) -> list[objects.Object]:
+    return list(yaml.safe_load_all(onefile.rendered(ROOT / "deploy" / overlay)))
+
+
+def _refusal(world: World, pod: objects.Object) -> str:
+    """Why the API server does not take this pod."""
+    with pytest.raises(Refused) as refused:
+        world.cluster.request("POST", "/api/v1/namespaces/strict/pods", pod)
+    return str(refused.value)
