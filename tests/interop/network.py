@@ -65,7 +65,6 @@ class Network:
             host.ip("route flush proto bgp", "route flush proto bird")
             host.run("ip", "-6", "route", "flush", "proto", "bgp")
             host.run("ip", "-6", "route", "flush", "proto", "bird")
-            host.link("up")
 
     def onepeer(
         self,

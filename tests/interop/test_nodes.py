@@ -121,11 +121,11 @@ def test_a_node_that_loses_power_leaves_when_its_hold_time_is_over(net: Network)
     net.onepeer()
     nodes = net.nodes(FRR, count=2, hold=3)
     net.sees(router, PREFIX[4], net.addresses(4, 2))
-    nodes[0].host.link("down")
+    nodes[0].host.unplug()
     try:
         net.sees(router, PREFIX[4], net.addresses(4, 2)[1:], 6)
     finally:
-        nodes[0].host.link("up")
+        nodes[0].host.plug()
 
 
 def test_a_node_joins_and_leaves_by_the_roster_alone(net: Network) -> None:
@@ -133,7 +133,7 @@ def test_a_node_joins_and_leaves_by_the_roster_alone(net: Network) -> None:
     router = net.router(FRR)
     lines = [{"name": host.name, "addresses": [host.v4]} for host in net.node_hosts]
     onepeer = net.onepeer(roster=lines[:2])
-    nodes = net.nodes()
+    nodes = net.nodes(FRR)
     net.sees(router, PREFIX[4], net.addresses(4, 2))
     onepeer.nodes = [dict(line) for line in lines]
     onepeer.write_nodes()

@@ -219,7 +219,7 @@ def a_node_dies(story: Story, stage: Stage, onepeer: Onepeer, dying: FRR) -> Non
     story.act("A node dies")
     name = dying.host.name
     story.does(f"{name} loses its power: no goodbye, its link is down. The hold time is {HOLD} s.")
-    dying.host.link("down")
+    dying.host.unplug()
     dying.crash()
     living = [host.v4 for host in stage.node_hosts if host is not dying.host]
     route = stage.router_host.route

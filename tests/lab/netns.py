@@ -34,6 +34,7 @@ CLONE_NEWNET = 0x40000000
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _labs = itertools.count(1)
+_logs = itertools.count(1)
 
 
 class CommandFailed(RuntimeError):
@@ -141,9 +142,9 @@ class Host:
         return run(["ip", "netns", "exec", self.namespace, *command], check=check, timeout=timeout)
 
     def start(self, *command: str, log: str, env: dict[str, str] | None = None) -> Process:
-        """Start a command here that keeps running; its output goes to the file `log` of the host's folder."""
-        path = self.folder / log
-        with path.open("ab") as out:
+        """Start a command here that keeps running; its output goes to a file of this name, numbered."""
+        path = self.folder / f"{next(_logs)}-{log}"
+        with path.open("wb") as out:
             popen = subprocess.Popen(
                 ["ip", "netns", "exec", self.namespace, *command],
                 stdin=subprocess.DEVNULL,
@@ -217,9 +218,13 @@ class Host:
         family = ["-6"] if ":" in prefix else []
         return run(["ip", "-n", self.namespace, *family, "route", "show", "exact", prefix]).rstrip()
 
-    def link(self, state: str, device: str = "eth0") -> None:
-        """Take a link `up` or `down`, as pulling the cable would."""
-        self.ip(f"link set {device} {state}")
+    def unplug(self) -> None:
+        """Pull its cable: the bridge's end goes down, and the host's own addresses and routes stay."""
+        self.lab.set_port(self, "down")
+
+    def plug(self) -> None:
+        """Put its cable back."""
+        self.lab.set_port(self, "up")
 
 
 class Lab:
@@ -296,6 +301,11 @@ class Lab:
         self._configure(host, "eth0", addresses)
         host.ip(*(f"route add default via {gateway}" for gateway in gateways))
         return host
+
+    def set_port(self, host: Host, state: str) -> None:
+        """Take the bridge's end of a host's cable `up` or `down`."""
+        port = f"p{list(self._hosts.values()).index(host) + 1}"
+        run(["ip", "-n", self._switch, "link", "set", port, state])
 
     def global_of(self, address: str) -> str:
         """The IPv6 address of the host that has this link-local one on the bridge; any other as it is."""

@@ -1,6 +1,5 @@
 """Onepeer itself, as its users run it: `onepeer run -c FILE`, asked through its own commands."""
 
-import itertools
 import json
 import os
 import signal
@@ -29,8 +28,6 @@ exec "$@"
 """
 """Shell: the rest of its arguments is run with the folder $1 as /run/onepeer, so that the settings file need not
 name a socket. The mounts are seen by that process alone: `ip netns exec` gives it a mount namespace (ip-netns(8))."""
-
-_runs = itertools.count(1)
 
 COMMAND = str(Path(sys.executable).parent / "onepeer")
 
@@ -68,9 +65,8 @@ class Onepeer:
         """Start it without waiting."""
         self.write_settings()
         self.write_nodes()
-        log = f"onepeer-{next(_runs)}.log"
         start = ("sh", "-c", IN_ITS_OWN_RUN, "sh", str(self.run))
-        self.process = self.host.start(*start, COMMAND, "run", "-c", str(self.file), log=log)
+        self.process = self.host.start(*start, COMMAND, "run", "-c", str(self.file), log="onepeer.log")
         self._log = self.process.log
         return self.process
 
