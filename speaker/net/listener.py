@@ -91,9 +91,13 @@ class Listener:
             self._on_trouble(f"a call from {caller} cannot be taken: {error}")
             reset(sock)
             return
-        connection = self._take(caller, self.address)
+        connection = None
+        try:
+            connection = self._take(caller, self.address)
+        finally:  # a mistake of ours is a refused call, not one that hangs
+            if connection is None:
+                reset(sock)
         if connection is None:
-            reset(sock)
             return
         task = self._loop.create_task(self._loop.connect_accepted_socket(lambda: connection, sock))
         self._tasks.add(task)
