@@ -7,8 +7,8 @@ Each prefix has the same number of seats: the lanes of a router, one with `sprea
 2 Who sits stays while its path is eligible. Only a better cost unseats it, or rule 6.
 3 An open seat is empty only where no eligible path waits.
 4 A free seat goes to a path with the next hop that left it, so that no flow moves. Else to the better cost, then to
-  the highest rendezvous score (groups.py) among the sources below their limit: SLACK times their fair share of all
-  seats. So every replica picks alike, and so does one that restarts.
+  the highest rendezvous score (groups.py) among the sources below their limit (shares.py). So every replica picks
+  alike, and so does one that restarts.
 5 Where all that wait have reached their limit, it goes to the one with the least for its weight.
 6 A source that comes, and is below its limit, takes one seat of a prefix: that of a source above its own limit, or
   else the one with the lowest score where its own is higher. So a node that joins moves its share and no more.
@@ -21,22 +21,17 @@ changes nothing: a row keeps the cost and the lowest score that sit, and what co
 (`_contenders`); what goes matters only where it sat. Prefixes with the same paths share a group.
 """
 
-import math
-from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from speaker.bgp.attributes import Attributes
 from speaker.paths.base import NotPlaced
 from speaker.paths.groups import NEVER, Group, score, seed
+from speaker.paths.shares import Shares
 from speaker.rib.decide import Cost, Path, Paths, cost_classes, equal_cost, neighbor_as
 from speaker.rib.decide import cost as path_cost
 from speaker.rib.source import Source
 from speaker.rib.table import Change, Table
-
-#: How far above its fair share a source's load may be. Lower moves more prefixes away from where their score has them,
-#: higher leaves the load uneven: docs/routers.md promises 15 %.
-SLACK = 1.1
 
 #: Attribute sets whose cost is remembered. A node has a handful; past it all are computed anew.
 REMEMBERED = 1 << 14
@@ -94,25 +89,19 @@ class Seats:
         self._open: list[int] = []
         self._rows: dict[bytes, _Row] = {}
         self._held: dict[Source, set[bytes]] = {}  # where each source sits, also in closed seats
-        self._load: Counter[Source] = Counter()  # open seats of each source
-        self._above: set[Source] = set()  # those that may be above their limit
-        self._seeds: dict[Source, int] = {}  # of those that have any path
-        self._weights: Counter[int] = Counter()
-        self._limits: dict[int, int] = {}  # by weight
-        self._known_limits: dict[int, int] = {}
+        self._shares = Shares(table)
         self._costs: dict[Attributes, Cost] = {}
         self._same_costs: dict[Cost, Cost] = {}
         self._neighbors: set[int | None] = set()
         self._any_med = False
         self._mixed_med = False  # then what a path is worth may depend on third ones: no short cuts
-        self._weighted = False
         self._last: tuple[list[Source], list[Attributes], list[Group]] | None = None
 
     # --- what happens ---
 
     def apply(self, changes: Sequence[Change]) -> Iterator[Move]:
         """What follows from these changes of the table, which are all since last asked."""
-        self._count_sources({change.source for change in changes})
+        self._shares.count({change.source for change in changes}, len(self._open))
         for source, prefixes, attributes in changes:
             if attributes is None or not self._open:
                 held = self._held.get(source, ())
@@ -122,9 +111,14 @@ class Seats:
         self._catch_up()
         new: set[bytes] = set()  # prefixes first met here: settled with all that the table has by now
         for source, prefixes, attributes in changes:
-            if attributes is None or not self._open or source not in self._seeds or new.issuperset(prefixes):
+            if (
+                attributes is None
+                or not self._open
+                or source not in self._shares.seeds
+                or new.issuperset(prefixes)
+            ):
                 continue
-            if self._above:
+            if self._shares.above:
                 yield from self._relieve(source, prefixes)
             for prefix in self._contenders(source, prefixes, attributes):
                 if prefix in self._rows:
@@ -138,9 +132,11 @@ class Seats:
         """These seats' sessions are up, and empty: who sits there is told again."""
         told = list(seats)
         for seat in set(told).difference(self._open):
-            self._load.update(path[0] for row in self._rows.values() if (path := row.seats[seat]) is not None)
+            self._shares.load.update(
+                path[0] for row in self._rows.values() if (path := row.seats[seat]) is not None
+            )
         self._open = sorted({*self._open, *told})
-        self._count_sources(self._table.sources())
+        self._shares.count(self._table.sources(), len(self._open))
         self._catch_up()
         for prefix in list(self._table.prefixes):
             row = self._rows.get(prefix)
@@ -157,8 +153,8 @@ class Seats:
         left = [
             (prefix, path[0]) for prefix, row in self._rows.items() for s in gone if (path := row.seats[s])
         ]
-        self._load.subtract(source for _, source in left)
-        self._count_sources(())
+        self._shares.load.subtract(source for _, source in left)
+        self._shares.count(self._table.sources(), len(self._open))
         self._catch_up()
         for prefix in dict(left):
             yield from self._settle(prefix)
@@ -166,6 +162,7 @@ class Seats:
     def where(self, prefix: bytes) -> dict[Source, int | NotPlaced]:
         """For each path of a prefix its open seat, or why it has none."""
         paths = self._table.paths(prefix)
+        self._shares.count(paths, len(self._open))
         row = self._rows.get(prefix) or _Row(prefix, self._count)
         groups = self._eligible(row, paths)
         usable = paths if self._worse_too else equal_cost(paths)
@@ -185,17 +182,17 @@ class Seats:
 
     def load(self) -> dict[Source, int]:
         """How many open seats each source holds."""
-        return {source: load for source, load in self._load.items() if load}
+        return dict(+self._shares.load)
 
     # --- a path comes ---
 
     def _contenders(self, source: Source, prefixes: list[bytes], attributes: Attributes) -> list[bytes]:
         """The prefixes in which a path with these attributes may change anything."""
-        own, cost = self._seeds[source], self._cost(source, attributes)
+        own, cost = self._shares.seeds[source], self._cost(source, attributes)
         if self._mixed_med:
             return prefixes
         rows, held = self._rows, self._held.get(source, ())
-        if self._weighted:
+        if self._shares.weighted:
             return [
                 prefix
                 for prefix in prefixes
@@ -227,30 +224,31 @@ class Seats:
                 return
         elif cost > row.cost:
             return
-        points = self._score(row, source)
-        if row.contested and points > row.floor and not sits and self._below_limit(source):
+        points = self._shares.score(row.seed, source)
+        if row.contested and points > row.floor and not sits and self._shares.is_below(source):
             yield from self._take(prefix, row, row.weakest, (source, attributes), points)
 
     def _relieve(self, source: Source, prefixes: list[bytes]) -> Iterator[Move]:
         """Rule 6, those above their limit: they give first where the one that comes has the higher score, or almost."""
-        for other in sorted(self._above, key=lambda s: (self._load[s] / s.weight, s.path_id), reverse=True):
+        shares = self._shares
+        for other in sorted(shares.above, key=lambda s: (shares.by_weight(s), s.path_id), reverse=True):
             held = self._held.get(other, set()).intersection(prefixes) - self._held.get(source, set())
             offers = []
-            for prefix in held if self._below_limit(source) else ():
+            for prefix in held if shares.is_below(source) else ():
                 row = self._rows[prefix]
                 for seat in row.contested:
                     path = row.seats[seat]
                     if path is not None and path[0] is other:
-                        points = self._score(row, source)
+                        points = self._shares.score(row.seed, source)
                         offers.append((points - row.points[seat], points, prefix, seat))
             for _, points, prefix, seat in sorted(offers, reverse=True):
-                if not self._is_above(other) or not self._below_limit(source):
+                if not shares.is_above(other) or not shares.is_below(source):
                     break
                 row, attributes = self._rows[prefix], self._table.paths(prefix).get(source)
                 if attributes is not None and row.cost == self._cost(source, attributes):
                     yield from self._take(prefix, row, seat, (source, attributes), points)
-            if not self._is_above(other):
-                self._above.discard(other)
+            if not shares.is_above(other):
+                shares.above.discard(other)
 
     def _take(self, prefix: bytes, row: _Row, seat: int, path: Path, points: float) -> Iterator[Move]:
         """One source takes the seat of another, unless its next hop sits already."""
@@ -262,6 +260,15 @@ class Seats:
             self._sit(prefix, row, seat, path, points)
             row.find_weakest()
             yield Move(prefix, seat, before[0], path)
+
+    def _catch_up(self) -> None:
+        """The limits are others now, and perhaps all scores."""
+        if self._shares.catch_up():
+            self._last = None
+            for row in self._rows.values():
+                row.points = [self._shares.score(row.seed, held[0]) if held else NEVER for held in row.seats]
+                if row.contested:
+                    row.find_weakest()
 
     # --- one prefix ---
 
@@ -312,7 +319,9 @@ class Seats:
             for group in groups if seat in self._open else ():
                 heir = group.by_next_hop.get(next_hop)
                 if heir is not None and heir not in self._seated(row):
-                    self._sit(prefix, row, seat, (heir, group.paths[heir]), self._score(row, heir))
+                    self._sit(
+                        prefix, row, seat, (heir, group.paths[heir]), self._shares.score(row.seed, heir)
+                    )
 
     def _fill(self, prefix: bytes, row: _Row, group: Group, free: list[int], worse: Group | None) -> None:
         """Rules 3 to 5. The paths of a group unseat those of a `worse` one where they need to."""
@@ -335,13 +344,13 @@ class Seats:
             at = scores.index(points)
             scores[at] = NEVER
             source = group.sources[at]
-            if self._below_limit(source):
+            if self._shares.is_below(source):
                 self._sit(prefix, row, free.pop(0), (source, group.paths[source]), points)
                 if not free:
                     return
             else:
                 at_limit.append((source, points))
-        at_limit.sort(key=lambda waits: self._load[waits[0]] / waits[0].weight)
+        at_limit.sort(key=lambda waits: self._shares.by_weight(waits[0]))
         for source, points in at_limit[: len(free)]:
             self._sit(prefix, row, free.pop(0), (source, group.paths[source]), points)
 
@@ -356,20 +365,17 @@ class Seats:
         held.add(prefix)
         row.seats[seat] = path
         row.points[seat] = points
-        self._load[source] += 1
-        if self._is_above(source):
-            self._above.add(source)
+        self._shares.sits(source)
 
     def _stand(self, prefix: bytes, row: _Row, seat: int) -> None:
         held = row.seats[seat]
         assert held is not None
         row.seats[seat] = None
         self._held[held[0]].discard(prefix)
+        if not self._held[held[0]]:
+            del self._held[held[0]]
         if seat in self._open:
-            self._load[held[0]] -= 1
-
-    def _score(self, row: _Row, source: Source) -> float:
-        return score(row.seed, self._seeds[source], source.weight if self._weighted else None)
+            self._shares.load[held[0]] -= 1
 
     # --- who may sit ---
 
@@ -391,7 +397,7 @@ class Seats:
         for equal in (paths,) if alike else cost_classes(paths):
             chosen = _one_each(row, equal, next_hops)
             if chosen:
-                groups.append(Group(chosen, self._seeds, weighted=self._weighted))
+                groups.append(Group(chosen, self._shares.seeds, weighted=self._shares.weighted))
                 next_hops.update(groups[-1].by_next_hop)
             if len(next_hops) >= enough:
                 break
@@ -412,51 +418,6 @@ class Seats:
             self._any_med = self._any_med or bool(attributes.med)
             self._mixed_med = self._any_med and len(self._neighbors) > 1
         return known
-
-    # --- who should sit ---
-
-    def _count_sources(self, sources: Iterable[Source]) -> None:
-        """Takes note of the sources that came or went, and of what each should hold at most."""
-        for source in sources:
-            here = bool(self._table.adj_rib_in(source))
-            if here and source not in self._seeds:
-                self._seeds[source] = seed(source.path_id)
-                self._weights[source.weight] += 1
-            elif not here and source in self._seeds:
-                del self._seeds[source]
-                self._weights[source.weight] -= 1
-        self._weights = +self._weights
-        # The fair share of a source is what its weight is of all open seats, but one of each prefix at most.
-        prefixes, members = len(self._table.prefixes), sum(self._weights.values())
-        seats, weights = (
-            prefixes * min(len(self._open), members),
-            sum(w * n for w, n in self._weights.items()),
-        )
-        for weight, number in sorted(self._weights.items(), reverse=True):
-            fair = seats * weight / weights
-            if fair >= prefixes:
-                fair = prefixes
-                seats, weights = seats - number * prefixes, weights - number * weight
-            self._limits[weight] = math.ceil(SLACK * fair - 1e-9)
-
-    def _catch_up(self) -> None:
-        """What `_count_sources` has found, for all rows and loads."""
-        if self._weighted != (len(self._weights) > 1):
-            self._weighted = not self._weighted
-            self._last = None
-            for row in self._rows.values():
-                row.points = [self._score(row, held[0]) if held else NEVER for held in row.seats]
-                if row.contested:
-                    row.find_weakest()
-        if self._limits != self._known_limits:
-            self._known_limits = dict(self._limits)
-            self._above = {source for source, load in self._load.items() if load and self._is_above(source)}
-
-    def _below_limit(self, source: Source) -> bool:
-        return self._load[source] < self._limits[source.weight]
-
-    def _is_above(self, source: Source) -> bool:
-        return self._load[source] > self._limits[source.weight]
 
 
 def _one_each(row: _Row, paths: Paths, taken: set[bytes]) -> Paths:

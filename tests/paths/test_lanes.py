@@ -157,3 +157,16 @@ def test_a_path_that_came_and_went_at_once_does_not_hide_another() -> None:
     world.table.withdraw(one, [P])
     world.flush()
     assert [node for node, _ in world.sent(P)] == [other]
+
+
+def test_a_lane_may_fall_between_an_announcement_and_its_flush() -> None:
+    """The table is ahead of what the lanes know; so it is when somebody looks at the routes."""
+    world = World(lambda table: Lanes(table, 2))
+    world.lane_up(0, 1)
+    world.join(source(1), [P])
+    world.announce(source(2), [P])
+    world.announce(source(3, weight=2), [P])
+    assert len(world.mode.where(P)) == 3
+    world.lane_down(0)
+    world.flush()
+    assert len(world.sent(P)) == 1
