@@ -261,6 +261,9 @@ def main() -> int:
     except (NotSo, AssertionError) as error:
         print(f"\ndemo: NOT SO: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\ndemo: stopped; its machines are gone", file=sys.stderr)
+        return 130
     print(f"\nEvery claim held. {time.monotonic() - start:.0f} s.")
     return 0
 
