@@ -11,6 +11,7 @@ n4 (eBGP)     ->                  ->    spread    iBGP, one plain session
 from dataclasses import dataclass
 from ipaddress import ip_network
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -21,7 +22,7 @@ from speaker.bgp.events import Announced, Withdrawn
 from speaker.bgp.iana import Family, SegmentType
 from speaker.reflector import Reflector
 from speaker.rib.decide import equal_cost
-from speaker.rib.guard import Guard
+from speaker.rib.guard import Guard, Reason
 from speaker.rib.reflection import Stance, Withheld, export
 from speaker.rib.source import Source
 from tests.paths.receiver import Receiver, negotiated, values
@@ -230,3 +231,80 @@ TestWhatARouterHoldsIsWhatTheNodesHaveSaid = _AnySequence.TestCase
 TestWhatARouterHoldsIsWhatTheNodesHaveSaid.settings = settings(
     max_examples=max(60, settings.default.max_examples), stateful_step_count=40, deadline=None
 )
+
+
+N1 = NODES[0]
+V4, P1 = wire(INSIDE[0])
+_, P2 = wire(INSIDE[1])
+_, OUTSIDE = wire(SOMETIMES[0])
+
+
+def reflector_with(one: Source = N1) -> Reflector:
+    """A reflector with one node up, and the narrow guard."""
+    reflector = Reflector(guard(POOLS[0]))
+    reflector.node_up(one, octets("9.9.9.9"))
+    return reflector
+
+
+def own(one: Source) -> Attributes:
+    """What a node may announce."""
+    return Attributes(
+        one.address.packed, as_path=() if one.ibgp else (Segment(SegmentType.AS_SEQUENCE, (one.asn,)),)
+    )
+
+
+def test_what_is_refused_is_told_with_reason_count_and_an_example() -> None:
+    """The log and the metrics say it in these words."""
+    reflector = reflector_with()
+    (outside,) = reflector.announced(N1, Announced(V4, own(N1), [OUTSIDE, P1]))
+    assert outside == (N1, Reason.PREFIX, 1, "192.168.40.1/32")
+    (foreign,) = reflector.announced(N1, Announced(V4, own(NODES[1]), [P1, P2]))
+    assert foreign == (N1, Reason.NEXT_HOP, 2, "192.168.30.1/32")
+    assert reflector.tables[V4].path_count() == 0
+    assert reflector.path_count(N1) == 3
+
+
+def test_a_guard_that_widens_lets_in_what_was_refused() -> None:
+    """MetalLB's native speaker has no route refresh: the node is not asked again. And back again."""
+    reflector = reflector_with()
+    reflector.announced(N1, Announced(V4, own(N1), [P1, OUTSIDE]))
+    assert reflector.set_guard(guard(POOLS[1])) == []
+    assert set(reflector.tables[V4].adj_rib_in(N1)) == {P1, OUTSIDE}
+    assert [(r.reason, r.paths) for r in reflector.set_guard(guard(POOLS[0]))] == [(Reason.PREFIX, 1)]
+    assert set(reflector.tables[V4].adj_rib_in(N1)) == {P1}
+
+
+def test_a_guard_that_changes_nothing_moves_nothing() -> None:
+    """Settings are read again; no router hears of it."""
+    reflector = reflector_with()
+    reflector.announced(N1, Announced(V4, own(N1), [P1, P2]))
+    reflector.flush()
+    reflector.set_guard(guard(POOLS[1]))
+    assert not reflector.flush()
+
+
+@pytest.mark.parametrize(("one", "originator"), [(N1, octets("9.9.9.9")), (NODES[3], None)])
+def test_a_path_carries_the_bgp_identifier_of_its_node(one: Source, originator: bytes | None) -> None:
+    """RFC 4456 8: ORIGINATOR_ID is that of the speaker the path is from, over iBGP only."""
+    reflector = reflector_with(one)
+    reflector.announced(one, Announced(V4, own(one), [P1]))
+    assert reflector.tables[V4].paths(P1)[one].originator_id == originator
+
+
+def test_an_originator_that_is_there_already_is_kept() -> None:
+    """The node is a reflector itself."""
+    reflector = reflector_with()
+    reflector.announced(N1, Announced(V4, own(N1).but(originator_id=octets("1.2.3.4")), [P1]))
+    assert reflector.tables[V4].paths(P1)[N1].originator_id == octets("1.2.3.4")
+
+
+def test_a_node_that_comes_back_under_another_identifier_carries_the_new_one() -> None:
+    """Nothing of the old session is remembered."""
+    reflector = reflector_with()
+    attributes = own(N1)
+    reflector.announced(N1, Announced(V4, attributes, [P1]))
+    reflector.node_down(N1)
+    assert reflector.tables[V4].prefixes == {}
+    reflector.node_up(N1, octets("8.8.8.8"))
+    reflector.announced(N1, Announced(V4, attributes, [P1]))
+    assert reflector.tables[V4].paths(P1)[N1].originator_id == octets("8.8.8.8")
