@@ -5,7 +5,6 @@ A task, a warning or a fault in the log that a test leaves behind fails it.
 
 import asyncio
 import contextlib
-import gc
 import inspect
 import io
 import logging
@@ -14,6 +13,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
+from speaker import app
 from tests.app.stage import FAULTS, Stage
 
 
@@ -43,11 +43,9 @@ def runner() -> Iterator[asyncio.Runner]:
 @pytest.fixture(autouse=True)
 def _process_as_before() -> Iterator[None]:
     """What Onepeer sets for its whole process is given back."""
-    root, threshold = logging.getLogger(), gc.get_threshold()
+    root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
-    gc.unfreeze()
-    gc.set_threshold(*threshold)
     structlog.reset_defaults()
     root.handlers[:] = handlers
     root.setLevel(level)
@@ -55,10 +53,11 @@ def _process_as_before() -> Iterator[None]:
 
 
 @pytest.fixture
-def stage(runner: asyncio.Runner) -> Iterator[Stage]:
+def stage(runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     """A Onepeer to be started, which is ended with the test."""
     stage = Stage(io.StringIO())
     yield stage
+    monkeypatch.setattr(app, "FAREWELL", 0.0)  # nobody listens to the last words any more
     runner.run(stage.close())
     stage.clean()
     if not stage.faults_expected:

@@ -194,7 +194,7 @@ async def test_communities_to_strip_are_taken_off_what_the_router_has(stage: Sta
 
 
 async def test_a_second_router_gets_the_table_and_goes_again(stage: Stage) -> None:
-    """Added: dialed at once, with End-of-RIB. Removed: Cease 6/6. The first notices nothing."""
+    """Added: dialed at once, with End-of-RIB. Removed: Cease 6/3. The first notices nothing."""
     others = await bystanders(stage)
     second = await stage.router(2)
     stage.settings["routers"].append({"address": stage.host(2), "port": ROUTER_PORT, "name": "second"})
@@ -203,7 +203,7 @@ async def test_a_second_router_gets_the_table_and_goes_again(stage: Stage) -> No
     del stage.settings["routers"][1]
     await stage.reload()
     await until(lambda: second.wire.lost, "its session has ended")
-    assert second.wire.notification() == (6, 6)
+    assert second.wire.notification() == (6, 3)
     assert [router.name for router in stage.status().routers] == [stage.host(1)]
     assert others.unharmed()
 

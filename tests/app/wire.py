@@ -231,6 +231,7 @@ class RawRouter:
         self.identity = identity
         self.calls: list[Wire] = []
         self._server: asyncio.Server | None = None
+        self._sock: socket.socket | None = None
 
     async def listen(
         self,
@@ -241,15 +242,20 @@ class RawRouter:
     ) -> Self:
         """From now on. `receive_buffer`: octets that its kernel takes without anybody reading, about. `key`: who has
         to sign, and with what."""
-        sock = sock or socket.socket()
+        self._sock = sock = sock or socket.socket()
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if receive_buffer is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         if key is not None:
-            set_password(sock, ipaddress.ip_address(key[0]), key[1])
+            self.sign(*key)
         sock.bind((self.address, self.port))
         self._server = await asyncio.get_running_loop().create_server(self._call, sock=sock)
         return self
+
+    def sign(self, peer: str, key: bytes) -> None:
+        """From now on calls of `peer` have to be signed with this key (RFC 2385)."""
+        assert self._sock is not None
+        set_password(self._sock, ipaddress.ip_address(peer), key)
 
     @property
     def wire(self) -> Wire:

@@ -118,6 +118,22 @@ async def test_a_changed_key_restarts_that_session_alone(stage: Stage) -> None:
     assert len(router.calls) == 1
 
 
+async def test_a_changed_key_of_a_router_dials_it_anew(stage: Stage) -> None:
+    """Only its file is changed: the router is called with the new key at once, and nodes keep their sessions."""
+    stage.write_text("router.key", "old")
+    router = RawRouter(stage.host(1), ROUTER_PORT, Identity(stage.host(1), capabilities=FULL))
+    stage._routers.append(router)
+    await router.listen(key=(stage.host(10), b"old"))
+    await stage.start(router={"password_file": "router.key"})
+    other = await stage.node(1, PREFIX)
+    await until(lambda: router.up, "the router is up")
+    router.sign(stage.host(10), b"new")
+    stage.write_text("router.key", "new")
+    await until(lambda: len(router.calls) == 2 and router.hops(PREFIX), "it has the path again")
+    assert other.up
+    assert NOTIFICATION not in other.kinds()
+
+
 async def test_a_key_that_is_given_or_taken_away_counts_at_once(stage: Stage) -> None:
     """From no key to one and back, without a restart of Onepeer."""
     prepare(stage)
