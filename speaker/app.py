@@ -20,6 +20,7 @@ from speaker.bgp.iana import CeaseSubcode
 from speaker.cluster import Allowed, Network, Roster, RosterProblem, RosterSource
 from speaker.cluster.file import FileRoster
 from speaker.cluster.kube.cluster import KubernetesRoster
+from speaker.cluster.kube.steward import Seen
 from speaker.cluster.watch import FileWatch
 from speaker.config import Router, Settings, load
 from speaker.log import LogEvent
@@ -325,7 +326,8 @@ class Speaker:
         self._roster_task = self._group.create_task(self._follow_roster(settings))
 
     async def _follow_roster(self, settings: Settings) -> None:
-        source: RosterSource = KubernetesRoster(settings) if settings.nodes.kubernetes else FileRoster(settings)
+        by_cluster = settings.nodes.kubernetes is not None
+        source: RosterSource = KubernetesRoster(settings, self._seen) if by_cluster else FileRoster(settings)
         async for item in source.watch():
             if isinstance(item, RosterProblem):
                 self.counters.roster_reload_failures += 1
@@ -335,6 +337,10 @@ class Speaker:
                 self._set_allowed(item, settings)
             else:
                 self._set_roster(item, settings)
+
+    def _seen(self) -> Seen:
+        """What the cluster is told of."""
+        return Seen(bool(self._listeners), self._report.why_down())
 
     def _set_allowed(self, allowed: Allowed, settings: Settings) -> None:
         """The cluster says what nodes may announce."""

@@ -86,6 +86,20 @@ class LogEvent(StrEnum):
         "The roster could not be kept for a start while the API server is away; all else goes on.",
     )  # fmt: skip
 
+    # ---- what the cluster is told
+    BGP_PEER_KEPT = (
+        "bgp_peer_kept", "info", "name action why",
+        "A BGPPeer of MetalLB that is ours was `applied` or `removed`.",
+    )  # fmt: skip
+    BGP_PEER_LEFT = (
+        "bgp_peer_left", "info", "names",
+        "People have written BGPPeers where ours would be, so theirs are left alone and ours are not made.",
+    )  # fmt: skip
+    CLUSTER_REFUSED = (
+        "cluster_refused", "warning", "what why way_out",
+        "The API server does not take a BGPPeer or an Event of ours; it is tried again, and said once.",
+    )  # fmt: skip
+
     # ---- the life of a session
     DIALING = "dialing", "debug", "local remote", "A TCP connection to a router is being made."
     DIAL_FAILED = (

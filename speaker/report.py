@@ -146,6 +146,14 @@ class Report:
             for node in peering.roster.nodes
         ]
 
+    def why_down(self) -> dict[str, str | None]:
+        """Each node of the roster, and why it is without a session; None where it has one."""
+        peering, found = self._running.peering, {}
+        for node in peering.roster.nodes:
+            peers = [peering.nodes[address] for address in node.addresses if address in peering.nodes]
+            found[node.name] = None if any(peer.up is not None for peer in peers) else _why_down(peers)
+        return found
+
     def _node(self, name: str, asn: int, peers: list[NodePeer]) -> views.NodeView:
         up = [peer for peer in peers if peer.up is not None]
         return views.NodeView(

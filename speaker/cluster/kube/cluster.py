@@ -7,16 +7,18 @@ saved. What is told when is in view.py.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any, Final
 
 import structlog
 
+from speaker.cluster.kube.bgppeers import peers_in
 from speaker.cluster.kube.client import Api
 from speaker.cluster.kube.nodes import NODES
 from speaker.cluster.kube.pools import advertisements_in, pools_in
 from speaker.cluster.kube.reflector import reflect
 from speaker.cluster.kube.saved import Said, load, save
+from speaker.cluster.kube.steward import Seen, Steward
 from speaker.cluster.kube.view import Item, Mirrors, View
 from speaker.config import Settings
 from speaker.log import LogEvent
@@ -29,12 +31,15 @@ TOGETHER: Final = 0.005
 
 
 class KubernetesRoster:
-    """The roster by the cluster of these settings. Other settings are another KubernetesRoster."""
+    """The roster by the cluster of these settings. Other settings are another KubernetesRoster.
 
-    def __init__(self, settings: Settings) -> None:
+    `seen` says what Onepeer itself sees: the cluster is told of it in Events, and BGPPeers are kept by it.
+    """
+
+    def __init__(self, settings: Settings, seen: Callable[[], Seen]) -> None:
         if settings.nodes.kubernetes is None:
             raise ValueError("these settings have no nodes.kubernetes")
-        self._settings = settings
+        self._settings, self._seen = settings, seen
         self._kubernetes = settings.nodes.kubernetes
         self._view = View(settings)
         self._log = structlog.get_logger()
@@ -74,6 +79,11 @@ class KubernetesRoster:
         yield reflect(api, NODES, mirrors.nodes, changed.set)
         yield reflect(api, pools_in(namespace), mirrors.pools, changed.set)
         yield reflect(api, advertisements_in(namespace), mirrors.advertisements, changed.set)
+        steward = Steward(api, self._settings, mirrors, self._seen)
+        yield steward.tell_events()
+        if self._kubernetes.bgp_peers.manage:
+            yield reflect(api, peers_in(namespace), mirrors.peers, changed.set)
+            yield steward.keep_peers()
 
     async def _save(self, said: Said) -> None:
         try:

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from speaker.cluster.base import Allowed, Roster, RosterProblem
+from speaker.cluster.kube.bgppeers import PeerFacts, peer_facts
 from speaker.cluster.kube.client import Why
 from speaker.cluster.kube.mirror import Mirror, Trouble
 from speaker.cluster.kube.nodes import NodeFacts, facts, make_roster
@@ -37,6 +38,8 @@ class Mirrors:
     nodes: Mirror[NodeFacts]
     pools: Mirror[PoolFacts]
     advertisements: Mirror[AdvertisementFacts]
+    peers: Mirror[PeerFacts]
+    """Empty where nobody keeps them."""
     epoch: float
     """Wall clock minus the clock of the mirrors."""
 
@@ -47,12 +50,13 @@ class Mirrors:
             Mirror(facts, random.random, now, "nodes"),
             Mirror(pool_facts, random.random, now, "ipaddresspools.metallb.io"),
             Mirror(advertisement_facts, random.random, now, "bgpadvertisements.metallb.io"),
+            Mirror(peer_facts, random.random, now, "bgppeers.metallb.io"),
             time.time() - now,
         )
 
     def troubles(self) -> Iterator[Trouble]:
         """Of each kind that is in trouble."""
-        for mirror in (self.nodes, self.pools, self.advertisements):
+        for mirror in (self.nodes, self.pools, self.advertisements, self.peers):
             if mirror.trouble is not None:
                 yield mirror.trouble
 

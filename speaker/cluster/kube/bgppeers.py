@@ -1,0 +1,248 @@
+"""MetalLB's side of the sessions: which BGPPeers should be there, and what is to be done about it? Pure.
+
+- One for each family that we listen on, and only while we listen: a speaker that dials nobody backs off, MetalLB's
+  native one up to 2 minutes.
+- Ours is what has our label. Anything else is a person's, and stays as it is; where a person's peer has our address
+  already, none of ours is made: two sessions from one node to one address are one too many.
+- Touched when no node at all has a session although some are Ready: native speakers that have backed off dial at once
+  (0.15 s) when the spec changes. Never while a session is up, because every native speaker then closes its session
+  and opens a new one (speaker/bgp_controller.go, v0.15). What is changed is `connectTime`, between 1 s and 2 s: FRR
+  takes no notice of it, and both are short enough for it to dial by itself.
+- Removed when this replica listens there no more, or when the Node that the replica ran on is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from speaker.cluster.base import Address
+from speaker.cluster.kube.client import Object, Resource
+from speaker.cluster.kube.nodes import EXCLUDED
+from speaker.config import Settings
+from speaker.settings_selector import Operator, Requirement
+
+GROUP: Final = "metallb.io"
+VERSION: Final = "v1beta2"
+MANAGER: Final = "onepeer"
+
+OURS: Final = ("app.kubernetes.io/managed-by", "onepeer")
+REPLICA: Final = "onepeer.io/replica"
+NODE: Final = "onepeer.io/node"
+"""Annotation: the Node that the replica runs on, where it is one."""
+
+CONNECT: Final = ("1s", "2s")
+
+AWAY: Final = 3.0
+"""Seconds without any session before the first touch. FRR dials each second, native after 1 and 2 s at first."""
+AGAIN: Final = 60.0
+AGAIN_MOST: Final = 600.0
+"""Seconds between two touches: the first pause, twice as long each time, up to this."""
+GONE: Final = 60.0
+"""Seconds for which a Node must be missing before the peer of its replica goes."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerFacts:
+    """What is kept of a BGPPeer."""
+
+    name: str
+    ours: bool
+    replica: str
+    node: str
+    spec: Mapping[str, Any]
+
+    @property
+    def end(self) -> tuple[str, int]:
+        """Whom it dials."""
+        return str(self.spec.get("peerAddress", "")), int(self.spec.get("peerPort") or 179)
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """Make it so."""
+
+    body: Object
+    why: str
+
+    @property
+    def name(self) -> str:
+        """Of the BGPPeer."""
+        return str(self.body["metadata"]["name"])
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Take it away."""
+
+    name: str
+    why: str
+
+
+def peers_in(namespace: str) -> Resource:
+    """BGPPeers."""
+    return Resource(GROUP, VERSION, "bgppeers", namespace)
+
+
+def peer_facts(item: Object) -> PeerFacts:
+    """What is kept of an object that has a name."""
+    metadata, spec = _dict(item.get("metadata")), _dict(item.get("spec"))
+    labels, annotations = _dict(metadata.get("labels")), _dict(metadata.get("annotations"))
+    port = spec.get("peerPort")
+    return PeerFacts(
+        name=str(metadata.get("name")),
+        ours=labels.get(OURS[0]) == OURS[1],
+        replica=str(labels.get(REPLICA, "")),
+        node=str(annotations.get(NODE, "")),
+        spec={**spec, "peerPort": port if isinstance(port, int) else 179},
+    )
+
+
+def wanted_peers(settings: Settings, replica: str = "", node: str = "") -> list[Object]:
+    """The BGPPeers that these settings ask for, as they would be written by hand."""
+    assert settings.nodes.kubernetes is not None
+    firsts: dict[int, Address] = {}
+    for address in settings.listen.addresses:
+        firsts.setdefault(address.version, address)
+    labels = {OURS[0]: OURS[1], **({REPLICA: replica} if replica else {})}
+    annotations = {"annotations": {NODE: node}} if node else {}
+    return [
+        {
+            "apiVersion": f"{GROUP}/{VERSION}",
+            "kind": "BGPPeer",
+            "metadata": {
+                "name": peer_name(address),
+                "namespace": settings.nodes.kubernetes.metallb_namespace,
+                "labels": labels,
+                **annotations,
+            },
+            "spec": _spec(address, settings),
+        }
+        for address in firsts.values()
+    ]
+
+
+def peer_name(address: Address) -> str:
+    """Another for each address, and the same after a restart."""
+    return "onepeer-" + address.exploded.replace(".", "-").replace(":", "-")
+
+
+def _spec(address: Address, settings: Settings) -> dict[str, Any]:
+    kubernetes = settings.nodes.kubernetes
+    assert kubernetes is not None
+    requirements = [Requirement(EXCLUDED, Operator.MISSING)]
+    if kubernetes.selector is not None:
+        requirements += kubernetes.selector.requirements
+    secret = kubernetes.bgp_peers.password_secret
+    return {
+        "myASN": settings.nodes.asn,
+        "peerASN": settings.asn,
+        "peerAddress": str(address),
+        "peerPort": settings.listen.port,
+        "holdTime": f"{settings.nodes.hold_time:g}s",
+        "connectTime": CONNECT[0],
+        "nodeSelectors": [{"matchExpressions": [requirement.expression() for requirement in requirements]}],
+        **({"passwordSecret": {"name": secret}} if secret else {}),
+    }
+
+
+_FIELDS: Final = ("myASN", "peerASN", "peerAddress", "peerPort", "holdTime", "nodeSelectors", "passwordSecret")
+"""What we say; other fields of our peers are MetalLB's defaults, or a person's."""
+
+
+class PeerKeeper:
+    """What is to be done about the BGPPeers. `now` is one clock's seconds."""
+
+    def __init__(self, settings: Settings, replica: str, now: float) -> None:
+        self._settings, self._replica = settings, replica
+        self._since_none_up = now
+        self._touch_gap = AGAIN
+        self._next_touch = now + AWAY
+        self._missing_since: dict[str, float] = {}
+
+    def decide(
+        self,
+        present: Mapping[str, PeerFacts],
+        nodes: Mapping[str, bool] | None,
+        up: Collection[str],
+        now: float,
+    ) -> Iterator[Apply | Remove]:
+        """`present` by name; `nodes`: each Node of the cluster and whether it is Ready, None while not known for sure;
+        `up`: nodes with a session."""
+        own_node = self._replica if nodes and self._replica in nodes else ""
+        wanted = {str(body["metadata"]["name"]): body for body in wanted_peers(self._settings, self._replica, own_node)}
+        touch = self._touches(nodes, up, now)
+        for name, body in wanted.items():
+            facts = present.get(name)
+            if (facts is not None and not facts.ours) or self._taken(name, body, present):
+                continue
+            if facts is None:
+                self._next_touch = now + AWAY
+                yield Apply(body, "it was missing")
+            elif any(facts.spec.get(key) != body["spec"].get(key) for key in _FIELDS):
+                yield Apply(_kept(body, facts.spec), "it was not as it should be")
+            elif touch or facts.spec.get("connectTime") not in CONNECT:
+                yield Apply(_touched(body, facts.spec), "no node has dialled, so that they dial at once")
+        yield from self._gone(present, wanted, nodes, now)
+
+    def foreign(self, present: Mapping[str, PeerFacts]) -> list[str]:
+        """The names of peers that people wrote and that stand where ours would."""
+        found = []
+        for body in wanted_peers(self._settings):
+            name = str(body["metadata"]["name"])
+            ends = {peer.name for peer in present.values() if not peer.ours and peer.end == _end(body)}
+            ends |= {peer.name for peer in present.values() if not peer.ours and peer.name == name}
+            found += sorted(ends)
+        return found
+
+    def _taken(self, name: str, body: Object, present: Mapping[str, PeerFacts]) -> bool:
+        """Whether a person's peer dials the same address."""
+        return any(peer.end == _end(body) and not peer.ours for peer in present.values() if peer.name != name)
+
+    def _touches(self, nodes: Mapping[str, bool] | None, up: Collection[str], now: float) -> bool:
+        if up:
+            self._touch_gap, self._next_touch = AGAIN, now + AWAY
+            return False
+        if not nodes or not any(nodes.values()) or now < self._next_touch:
+            return False
+        self._next_touch = now + self._touch_gap
+        self._touch_gap = min(2 * self._touch_gap, AGAIN_MOST)
+        return True
+
+    def _gone(
+        self,
+        present: Mapping[str, PeerFacts],
+        wanted: Mapping[str, Object],
+        nodes: Mapping[str, bool] | None,
+        now: float,
+    ) -> Iterator[Remove]:
+        for name, facts in present.items():
+            if not facts.ours or name in wanted:
+                continue
+            if facts.replica == self._replica:
+                yield Remove(name, "this replica listens there no more")
+                continue
+            if nodes is None or not facts.node or facts.node in nodes:
+                self._missing_since.pop(name, None)
+            elif now - self._missing_since.setdefault(name, now) >= GONE:
+                yield Remove(name, f"its node {facts.node} is gone")
+
+
+def _end(body: Object) -> tuple[str, int]:
+    return body["spec"]["peerAddress"], body["spec"]["peerPort"]
+
+
+def _kept(body: Object, spec: Mapping[str, Any]) -> Object:
+    """With the connectTime that is there, so that putting one field right is one change."""
+    connect = spec.get("connectTime")
+    return {**body, "spec": {**body["spec"], "connectTime": connect if connect in CONNECT else CONNECT[0]}}
+
+
+def _touched(body: Object, spec: Mapping[str, Any]) -> Object:
+    connect = CONNECT[1] if spec.get("connectTime") == CONNECT[0] else CONNECT[0]
+    return {**body, "spec": {**body["spec"], "connectTime": connect}}
+
+
+def _dict(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,139 @@
+"""What do we say to the cluster? The loops that keep BGPPeers and write Events. They never hold up anything else.
+
+What the API server refuses is logged once, and tried again later; a missing right costs what it was for, no more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, NoReturn
+
+import structlog
+
+from speaker.cluster.kube.bgppeers import MANAGER, Apply, PeerKeeper, Remove, peers_in
+from speaker.cluster.kube.client import Api, ApiError, Why
+from speaker.cluster.kube.events import EVENTS, Teller, Told, event_body
+from speaker.cluster.kube.view import Mirrors
+from speaker.config import Settings
+from speaker.log import LogEvent
+
+LOOK: Final = 0.5
+"""Seconds between two looks."""
+SECONDS: Final = 5.0
+"""For one request."""
+SETTLE: Final = 1.0
+"""After a write."""
+PAUSE: Final = 5.0
+PAUSE_MOST: Final = 60.0
+"""Seconds after a refusal, twice as long each time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What Onepeer itself sees."""
+
+    listening: bool
+    nodes: Mapping[str, str | None]
+    """Each node of the roster: why it is without a session, None where it has one."""
+
+
+def replica_name() -> str:
+    """The Node that we run on, by the pod's own field NODE_NAME; else the name of the host."""
+    return (os.environ.get("NODE_NAME") or socket.gethostname())[:63].strip("-.") or "onepeer"
+
+
+class Steward:
+    """The loops for these settings."""
+
+    def __init__(self, api: Api, settings: Settings, mirrors: Mirrors, seen: Callable[[], Seen]) -> None:
+        assert settings.nodes.kubernetes is not None
+        self._api, self._settings, self._mirrors, self._seen = api, settings, mirrors, seen
+        self._peers = peers_in(settings.nodes.kubernetes.metallb_namespace)
+        self._clock = asyncio.get_running_loop().time
+        self._replica = replica_name()
+        self._log = structlog.get_logger()
+        self._refused: dict[str, str] = {}
+        self._foreign: list[str] = []
+
+    async def keep_peers(self) -> NoReturn:
+        """MetalLB's BGPPeers, for ever."""
+        keeper, pause = PeerKeeper(self._settings, self._replica, self._clock()), PAUSE
+        while True:
+            await asyncio.sleep(LOOK)
+            try:
+                steps = self._steps(keeper)
+            except Exception as error:
+                # A mistake of ours about peers must not end what watches the nodes.
+                self._say_refused("bgppeers", ApiError(Why.FAILED, f"Onepeer's own mistake: {error!r}"))
+                steps = []
+            if not steps:
+                continue
+            if all([await self._do(step) for step in steps]):
+                pause = PAUSE
+                # What was written comes back by the watch; a look before that would write it twice.
+                await asyncio.sleep(SETTLE)
+            else:
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, PAUSE_MOST)
+
+    def _steps(self, keeper: PeerKeeper) -> list[Apply | Remove]:
+        """None before peers and Nodes are known, or before we listen."""
+        mirrors, seen = self._mirrors, self._seen()
+        if not seen.listening or not mirrors.peers.whole or mirrors.peers.trouble or not mirrors.nodes.whole:
+            return []
+        sure = mirrors.nodes.trouble is None
+        nodes = {node.name: node.ready for node in mirrors.nodes.objects.values()} if sure else None
+        present = {peer.name: peer for peer in mirrors.peers.objects.values()}
+        foreign = keeper.foreign(present)
+        if foreign != self._foreign and foreign:
+            self._log.info(LogEvent.BGP_PEER_LEFT, names=foreign)
+        self._foreign = foreign
+        up = [name for name, why in seen.nodes.items() if why is None]
+        return list(keeper.decide(present, nodes, up, self._clock()))
+
+    async def tell_events(self) -> NoReturn:
+        """Events on Nodes, for ever."""
+        teller = Teller(self._clock())
+        while True:
+            await asyncio.sleep(LOOK)
+            for told in list(teller.look(self._seen().nodes, self._clock())):
+                if not await self._tell(told):
+                    await asyncio.sleep(PAUSE)
+
+    async def _do(self, step: Apply | Remove) -> bool:
+        path = self._peers.path(step.name)
+        try:
+            if isinstance(step, Apply):
+                await self._api.apply(path, step.body, MANAGER, SECONDS)
+            else:
+                await self._api.send("DELETE", path, [], None, SECONDS)
+        except ApiError as error:
+            if isinstance(step, Remove) and error.why is Why.NOT_FOUND:
+                return True
+            self._say_refused(f"bgppeer {step.name}", error)
+            return False
+        action = "applied" if isinstance(step, Apply) else "removed"
+        self._refused.pop(f"bgppeer {step.name}", None)
+        self._log.info(LogEvent.BGP_PEER_KEPT, name=step.name, action=action, why=step.why)
+        return True
+
+    async def _tell(self, told: Told) -> bool:
+        node = self._mirrors.nodes.objects.get(told.node)
+        body = event_body(told, node.uid if node else "", self._replica, datetime.now(UTC))
+        try:
+            await self._api.send("POST", EVENTS.path(), [], body, SECONDS)
+        except ApiError as error:
+            self._say_refused("events", error)
+            return False
+        self._refused.pop("events", None)
+        return True
+
+    def _say_refused(self, what: str, error: ApiError) -> None:
+        if self._refused.get(what) != error.why:
+            self._refused[what] = error.why
+            self._log.warning(LogEvent.CLUSTER_REFUSED, what=what, why=error.text, way_out=error.way_out)
