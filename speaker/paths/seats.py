@@ -239,13 +239,14 @@ class Seats:
                 for seat in row.contested:
                     path = row.seats[seat]
                     if path is not None and path[0] is other:
-                        points = self._shares.score(row.seed, source)
+                        points = shares.score(row.seed, source)
                         offers.append((points - row.points[seat], points, prefix, seat))
             for _, points, prefix, seat in sorted(offers, reverse=True):
                 if not shares.is_above(other) or not shares.is_below(source):
                     break
                 row, attributes = self._rows[prefix], self._table.paths(prefix).get(source)
-                if attributes is not None and row.cost == self._cost(source, attributes):
+                same = attributes is not None and row.cost == self._cost(source, attributes)
+                if attributes is not None and same and not self._mixed_med:
                     yield from self._take(prefix, row, seat, (source, attributes), points)
             if not shares.is_above(other):
                 shares.above.discard(other)
