@@ -9,7 +9,7 @@ import random
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 
 import structlog
@@ -266,8 +266,11 @@ class Neighbor(ABC):
     def _ended(self, connection: Connection, ended: Ended) -> None:
         now = self._loop.time()
         self._connections.pop(connection.session, None)
-        self._peer.ended(connection.session, ended, now)
         self._count(ended)
+        if _lost_collision(ended) and self._connections:
+            # Whoever resolved it, the other connection is on its way: to dial again would be the next collision.
+            ended = replace(ended, cause=Cause.COLLISION)
+        self._peer.ended(connection.session, ended, now)
         if not _lost_collision(ended):
             self.last_end = LastEnd(time.time(), ended)
             self._say_ended(connection, ended, now)

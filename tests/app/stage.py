@@ -1,4 +1,4 @@
-"""One whole Onepeer in the test's own event loop, on loopback addresses that no other test has.
+"""One whole Onepeer in the test's own event loop, on loopback addresses that hardly any other test has.
 
     router .1 ──┐
     router .2 ──┼── onepeer .10 ── leviathan1 .31, leviathan2 .32, ...        127.A.B.0/24
@@ -10,9 +10,9 @@ Everything but its process is real: settings and roster files, TCP, the control 
 import asyncio
 import contextlib
 import io
-import itertools
 import json
 import os
+import random
 import shutil
 import socket
 import tempfile
@@ -41,8 +41,6 @@ LOOK = 0.004
 #: What the log may not have unless the test is about it: a fault of our own, or of a library's use.
 FAULTS = ("library_said", "request_failed")
 
-_stages = itertools.count()
-
 
 async def until(condition: Callable[[], T], why: str, deadline: float = SOON) -> T:
     """Wait until `condition` is true; its value. AssertionError after `deadline` seconds."""
@@ -65,8 +63,7 @@ class Stage:
     """The addresses, the files and the players of one test."""
 
     def __init__(self, stream: io.StringIO) -> None:
-        number = next(_stages)
-        self.net = f"127.{128 + (os.getpid() & 63)}.{(os.getpid() >> 6) + number & 255}"
+        self.net = f"127.{random.randrange(128, 192)}.{random.randrange(256)}"
         self.folder = Path(tempfile.mkdtemp(prefix="onepeer"))
         self.file = self.folder / "onepeer.yaml"
         self.settings: dict[str, Any] = {}

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from speaker.cluster.watch import FileWatch
 from tests.app.stage import ROUTER_PORT, Stage, stays, until
 from tests.app.wire import RawRouter, Wire, communities
 from tests.bgp.bgp_wire import NOTIFICATION
@@ -111,16 +112,27 @@ async def test_a_broken_roster_changes_nothing(stage: Stage, text: str) -> None:
     assert len(stage.said("roster_changed")) == 1
 
 
+async def test_another_roster_file_is_read(stage: Stage) -> None:
+    """`nodes.file` names another: nodes that are in both keep their sessions."""
+    others = await bystanders(stage)
+    stage.write_text("other.yaml", f"nodes: [{{name: leviathan2, addresses: [{stage.host(32)}]}}]")
+    stage.settings["nodes"]["file"] = "other.yaml"
+    assert (await stage.change_roster())["removed"] == ["leviathan1"]
+    assert stage.status().roster.source.endswith("other.yaml")
+    assert others.unharmed()
+
+
 # --- settings ---
 
 
-async def test_sighup_takes_up_changed_settings_at_once(stage: Stage) -> None:
-    """Without waiting for the next look at the files."""
+async def test_sighup_takes_up_changed_settings(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the watch of the files sees nothing."""
+    monkeypatch.setattr(FileWatch, "look", lambda self: ())
     others = await bystanders(stage)
     stage.settings["guard"] = BOTH_POOLS
     stage.write()
     os.kill(os.getpid(), signal.SIGHUP)
-    await until(lambda: stage.said("settings_reloaded"), "they are taken up", 0.1)
+    await until(lambda: stage.said("settings_reloaded"), "they are taken up")
     assert stage.said("settings_reloaded")[0]["changed"] == ["guard"]
     assert others.unharmed()
 

@@ -118,6 +118,24 @@ async def test_a_changed_key_restarts_that_session_alone(stage: Stage) -> None:
     assert len(router.calls) == 1
 
 
+async def test_a_changed_key_of_all_nodes_leaves_those_with_their_own(stage: Stage) -> None:
+    """`nodes.password_file` of the settings: whoever has it starts anew, by a change of that file alone."""
+    prepare(stage)
+    for number in (1, 2):
+        del stage.roster[number - 1]["password_file"]
+    stage.settings["nodes"]["password_file"] = "all.key"
+    await stage.start()
+    one, own = await node(stage, 1, b"fleet"), await node(stage, 3, b"third")
+    assert one is not None
+    assert own is not None
+    stage.write_text("all.key", "navy")
+    await until(lambda: one.lost, "its session has ended")
+    assert await node(stage, 1, b"fleet") is None
+    assert await node(stage, 1, b"navy")
+    assert own.up
+    assert stage.said("settings_reloaded")[0]["changed"] == ["nodes"]
+
+
 async def test_a_changed_key_of_a_router_dials_it_anew(stage: Stage) -> None:
     """Only its file is changed: the router is called with the new key at once, and nodes keep their sessions."""
     stage.write_text("router.key", "old")

@@ -1,6 +1,7 @@
 """Who calls Onepeer: strangers, nodes that are up already, nodes whose host has restarted, and calls that break off."""
 
 import asyncio
+import os
 import socket
 import struct
 
@@ -130,6 +131,21 @@ async def test_a_call_that_is_in_the_air_when_onepeer_stops_gets_no_session(stag
     assert not stage.said("session_established")
 
 
+async def test_sessions_that_come_and_go_leave_nothing(stage: Stage) -> None:
+    """A node that flaps for a night costs no memory and no file descriptor."""
+    await stage.start()
+    assert stage.speaker is not None
+    (peer, _) = stage.speaker.peering.nodes.values()
+    await _flap(stage)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(50):
+        await _flap(stage)
+    assert len(os.listdir("/proc/self/fd")) <= before
+    assert not peer._connections
+    assert stage.routes() == {}
+    assert len(stage.said("session_established")) == 51
+
+
 async def test_a_router_that_calls_and_may_not_is_refused(stage: Stage) -> None:
     """`connect: active`: we dial it, and its own calls are reset."""
     await stage.start(router={"connect": "active"})
@@ -141,6 +157,14 @@ async def test_a_router_that_calls_and_may_not_is_refused(stage: Stage) -> None:
     (line,) = stage.said("router_refused")
     assert line["reason"] == "active-only"
     assert router.up
+
+
+async def _flap(stage: Stage) -> None:
+    """Up with a path, and gone again."""
+    node = await stage.node(1, "192.168.30.1/32")
+    await until(lambda: stage.routes(), "its path is there")
+    node.hang_up()
+    await until(lambda: not stage.routes() and node.lost, "its path is gone")
 
 
 def _connected(stage: Stage, number: int) -> socket.socket:

@@ -56,7 +56,7 @@ async def test_a_node_with_end_of_rib_for_one_family_has_not_said_all(stage: Sta
     await until(lambda: router.hops(PREFIX), "the router has the path")
     await stays(lambda: not router.wire.table.ends, "End-of-RIB is held back", 0.3)
     node.end_of_rib()
-    await until(lambda: router.wire.table.ends == {IPV4, IPV6}, "End-of-RIB", 0.5)
+    await until(lambda: router.wire.table.ends == {IPV4, IPV6}, "End-of-RIB", 0.8)
 
 
 async def test_the_wait_for_nodes_is_bounded(stage: Stage) -> None:

@@ -92,6 +92,18 @@ async def test_the_cease_of_a_router_that_resolves_a_collision_is_no_trouble(sta
     assert not [one for one in stage.events() if one["level"] == "warning"]
 
 
+async def test_a_connection_that_the_router_gave_up_is_not_dialed_again_at_once(stage: Stage) -> None:
+    """The other one is on its way, and a new call would be the next collision."""
+    dialed, accepted, identity = await _two_connections(stage, "223.255.255.254", PLAIN)
+    accepted.send(identity.open())
+    await until(lambda: len(accepted.messages) == 2, "our KEEPALIVE")
+    dialed.send(_cease(7))
+    await until(lambda: dialed.lost, "the connection has ended")
+    await stays(lambda: len(stage._routers[0].calls) == 1, "nobody dials", 0.3)
+    accepted.send(ALIVE)
+    await until(lambda: stage.said("session_established"), "the kept one is up")
+
+
 async def test_a_second_call_of_a_router_that_is_up_is_refused(stage: Stage) -> None:
     """Without graceful restart there is no reason to believe that it has lost the first."""
     await stage.start(router={"connect": "passive"})
@@ -114,6 +126,20 @@ async def test_a_router_with_graceful_restart_that_calls_again_has_lost_its_sess
     assert first.lost
     assert NOTIFICATION not in first.kinds()
     assert second.table.ends == {IPV4, IPV6}
+
+
+async def test_a_call_replaces_every_connection_that_was_there(stage: Stage) -> None:
+    """One that we dialed and is up, and one that never opened: the router has lost both, and none is left behind."""
+    router = await stage.silent_router()
+    await stage.start()
+    await until(lambda: router.calls and router.wire.kinds() == [OPEN], "our call with its OPEN")
+    silent = await stage.call(1)
+    await until(lambda: silent.kinds() == [OPEN], "our OPEN on the other")
+    identity = Identity(stage.host(1), capabilities=FULL)
+    router.wire.send(identity.open() + ALIVE)
+    await until(lambda: stage.said("session_established"), "the router is up")
+    call = await stage.call(1, identity)
+    await until(lambda: call.up and silent.lost and router.wire.lost, "only the new call is there")
 
 
 async def test_a_router_that_restarts_is_dialed_until_it_is_back_and_gets_the_whole_table(stage: Stage) -> None:
