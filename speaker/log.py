@@ -138,7 +138,8 @@ class LogEvent(StrEnum):
     MD5_REFUSED = (
         "md5_refused", "warning", "reason count suspects",
         "The kernel dropped packets with a wrong, missing or unexpected TCP MD5 signature (RFC 2385). It does not tell "
-        "whose: `suspects` are the peers without a session.",
+        "whose: `suspects` are the peers without a session. At most once a minute for each reason; `count` is how many "
+        "since it was last said.",
     )  # fmt: skip
     NODE_REFUSED = (
         "node_refused", "warning", "reason text",
