@@ -57,9 +57,9 @@ class AdjRibOut:
             sent = self.sent.get(path_id, {})
             self._pending[path_id] = dict.fromkeys([*sent, *self._pending.get(path_id, ())])
 
-    def end_of_rib(self, times: int = 1) -> None:
-        """Once everything wished for by then is sent, say that this was all (RFC 4724 2), so many times."""
-        _add(self._closing, _end_of_rib(self.family) * times)
+    def end_of_rib(self) -> None:
+        """Once everything wished for by then is sent, say that this was all (RFC 4724 2)."""
+        _add(self._closing, _end_of_rib(self.family))
 
     def refresh(self, *, enhanced: bool) -> None:
         """Send everything again; between the marks of RFC 7313 where both sides know them."""

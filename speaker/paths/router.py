@@ -22,10 +22,6 @@ from speaker.rib.table import Change, Table
 ONLY_PATH = bytes((0, 0, 0, 1))
 
 
-#: Stale paths of one prefix that a router is made to forget at least, see RouterPaths._times. 23 octets each.
-STALE_PATHS = 64
-
-
 @dataclass(slots=True)
 class _Lane:
     """One session that is up."""
@@ -131,8 +127,20 @@ class RouterPaths:
         for held in self._lanes.values():
             if not held.end_of_rib:
                 held.end_of_rib = True
-                for family, out in held.outs.items():
-                    out.end_of_rib(self._times(held, family))
+                for out in held.outs.values():
+                    out.end_of_rib()
+
+    def may_keep_stale(self, lane: int) -> bool:
+        """Whether the router may hold several stale paths of a prefix: by ADD-PATH, over a restart of ours."""
+        held = self._lanes.get(lane)
+        return held is not None and held.negotiated.graceful is not None and bool(held.negotiated.add_path_send)
+
+    def repeat_end_of_rib(self, lane: int) -> None:
+        """Says it once more: FRR (8.4.4, measured) drops with each only one of the stale paths of a prefix. To other
+        routers it says nothing new."""
+        held = self._lanes[lane]
+        for family in held.negotiated.add_path_send:
+            held.outs[family].end_of_rib()
 
     # --- routes ---
 
@@ -193,13 +201,6 @@ class RouterPaths:
         return {source: sent(source, place) for source, place in held.mode.where(prefix).items()}
 
     # --- inside ---
-
-    def _times(self, held: _Lane, family: Family) -> int:
-        """How often End-of-RIB is said. FRR (8.4.4, measured) drops with each only one of the stale paths that a prefix
-        has, and nodes that left while we were away would stay next hops for ever; to others it says nothing new."""
-        if held.negotiated.graceful is None or family not in held.negotiated.add_path_send:
-            return 1
-        return max(STALE_PATHS, 2 * sum(1 for _ in self._tables[family].sources()))
 
     def _offers(self, family: Family) -> list[Negotiated]:
         return [held.negotiated for held in self._lanes.values() if family in held.outs]

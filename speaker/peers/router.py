@@ -4,6 +4,7 @@ Octets are taken from the Adj-RIB-Out only while the router reads, so that one w
 when it does, and costs no queue of history. Nothing is accepted from a router.
 """
 
+import asyncio
 from dataclasses import dataclass
 
 import structlog
@@ -21,6 +22,10 @@ from speaker.serve.counters import Side
 
 #: Octets written at a time. Between two writes asyncio says whether the router still reads.
 CHUNK = 64 * 1024
+
+#: How often End-of-RIB is said again after the first, and seconds in between. So many nodes may have left while we were
+#: away, and one more; FRR forgets a path 50 ms after it was told to.
+REPEATS, REPEAT_AFTER = 64, 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,7 @@ class RouterPeer(Neighbor):
         self._wants = offer
         self._choices: dict[Family, Choice] = {}
         self._told_end = False
+        self._repeating: asyncio.TimerHandle | None = None
 
     def set_offer(self, offer: RouterOffer) -> None:
         """Other wishes: communities are stripped from now on, the rest is told in the next OPEN."""
@@ -83,6 +89,7 @@ class RouterPeer(Neighbor):
         self.env.counters.updates_sent += self.paths.take_count(self.lane)
         if not self._told_end and self.paths.end_of_rib_sent(self.lane) and self.paths.idle(self.lane):
             self._told_end = True
+            self._repeat_end(REPEATS)
             for family, out in self.paths.outs(self.lane).items():
                 self._log.info(LogEvent.END_OF_RIB_SENT, family=str(family), paths=out.sent_count())
 
@@ -112,6 +119,7 @@ class RouterPeer(Neighbor):
     def _up(self, negotiated: Negotiated) -> None:
         stance = self._stance(negotiated)
         self._told_end = False
+        self._stop_repeating()
         for family, choice in self.paths.session_up(self.lane, negotiated, stance).items():
             if self._choices.get(family) != choice:
                 self._choices[family] = choice
@@ -132,7 +140,22 @@ class RouterPeer(Neighbor):
             link_bandwidth=self._wants.link_bandwidth,
         )
 
+    def _repeat_end(self, times: int) -> None:
+        """See RouterPaths.repeat_end_of_rib; FRR needs time in between to forget the path before."""
+        if times and self.paths.may_keep_stale(self.lane):
+            self._repeating = self._loop.call_later(REPEAT_AFTER, self._say_end_again, times)
+
+    def _say_end_again(self, times: int) -> None:
+        self.paths.repeat_end_of_rib(self.lane)
+        self.pump()
+        self._repeat_end(times - 1)
+
+    def _stop_repeating(self) -> None:
+        if self._repeating is not None:
+            self._repeating.cancel()
+
     def _down(self, ended: Ended) -> None:
+        self._stop_repeating()
         self.paths.session_down(self.lane)
         self.env.changed()
 
