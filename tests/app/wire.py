@@ -86,8 +86,7 @@ class Table:
 class Wire(asyncio.Protocol):
     """One connection. With an `identity` it opens and confirms by itself; without one it says nothing unasked.
 
-    `lost` is how it ended: "" while it has not, else "closed" or "reset". `opens` tells whether it greets before it
-    was greeted.
+    `lost` is how it ended: "" while it has not, else "closed" or "reset".
     """
 
     def __init__(self, identity: Identity | None = None, *, id_size: int = 0) -> None:

@@ -5,6 +5,8 @@ import os
 import socket
 import struct
 
+import pytest
+
 from speaker.bgp.iana import CeaseSubcode
 from tests.app.stage import PORT, Stage, stays, until
 from tests.app.wire import Identity, Wire
@@ -56,6 +58,7 @@ async def test_a_second_call_of_a_node_that_is_up_is_refused_before_an_open(stag
     assert stage.routes()["192.168.30.1/32"].paths
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="TCP_REPAIR needs root: run `sudo make test`")
 async def test_a_node_whose_host_lost_power_is_back_with_its_second_call(stage: Stage) -> None:
     """The first call finds the old session: a KEEPALIVE on it meets a kernel that knows it no more, and its RST ends
     it. Nobody waits for the hold timer."""
