@@ -109,6 +109,7 @@ class Node:
         if life is not None:
             life.cancel()
             await asyncio.gather(life, return_exceptions=True)
+            await asyncio.sleep(0.01)  # abort() sends the RST in a later turn of the loop
 
     async def _send(self, data: bytes) -> None:
         if self._writer is not None:

@@ -100,12 +100,10 @@ class Stage:
             if isinstance(one, Onepeer):
                 one.kill()
             else:
-                one.crash()
+                one.stop()
         self.running.clear()
         for host in self.router_hosts:
-            for protocol in ("bgp", "bird"):
-                host.run("ip", "route", "flush", "proto", protocol)
-                host.run("ip", "-6", "route", "flush", "proto", protocol)
+            host.run("ip", "nexthop", "flush")  # and every route that uses one
 
 
 def lines(count: int, *, add_path: bool, families: tuple[int, ...] = (4,)) -> list[Peer]:
