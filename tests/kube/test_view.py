@@ -139,11 +139,13 @@ def test_no_pools_are_believed_and_let_nothing_in() -> None:
 def test_what_was_saved_stands_in_until_the_cluster_answers() -> None:
     cluster = Cluster()
     assert not cluster.view.wants_saved(cluster.mirrors, late=False)
+    cluster.fail(DOWN, cluster.mirrors.pools)
+    assert cluster.kinds() == ["RosterProblem"]
+    assert not cluster.view.wants_saved(cluster.mirrors, late=False)
     cluster.fail(DOWN)
-    cluster.look()
-    cluster.view = View(settings())
     assert cluster.view.wants_saved(cluster.mirrors, late=False)
-    cluster.view.said = SAID
+    assert not cluster.view.wants_saved(cluster.mirrors, late=False)
+    cluster.view.remember(SAID)
     assert cluster.kinds() == ["Allowed", "Roster", "RosterProblem"]
     assert "what was saved at 2001-09-09" in str(cluster.view._problem)
     cluster.list_nodes("c")

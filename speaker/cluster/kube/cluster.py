@@ -53,18 +53,19 @@ class KubernetesRoster:
         mirrors = Mirrors.new(loop.time())
         tasks = [loop.create_task(work) for work in self._work(api, mirrors, changed)]
         timer = loop.call_later(START, changed.set)
-        saved = None
+        saved, folder = Said(), self._settings.state_dir
         try:
             while True:
                 await changed.wait()
                 await asyncio.sleep(TOGETHER)
                 changed.clear()
-                if self._view.wants_saved(mirrors, late=loop.time() >= timer.when()):
-                    self._view.said = await asyncio.to_thread(load, self._settings.state_dir)
+                late = loop.time() >= timer.when()
+                if self._view.wants_saved(mirrors, late=late) and (found := await asyncio.to_thread(load, folder)):
+                    self._view.remember(found)
                 for item in self._view.look(mirrors):
                     yield item
                 said = self._view.said
-                if mirrors.nodes.whole and said is not None and said != saved:
+                if mirrors.nodes.whole and said != saved:
                     saved = said
                     await self._save(said)
         finally:

@@ -65,7 +65,7 @@ class View:
     """What was told last, and so what is to be told now."""
 
     def __init__(self, settings: Settings) -> None:
-        self.said: Said | None = None
+        self.said = Said()
         """What is in force, by the cluster or from the file of the last run."""
         self._settings = settings
         self._asked_for_saved = False
@@ -75,10 +75,20 @@ class View:
 
     def wants_saved(self, mirrors: Mirrors, *, late: bool) -> bool:
         """Whether what was saved shall stand in for the cluster; once at most."""
-        missing = self.said is None and not mirrors.nodes.whole and (late or mirrors.nodes.trouble is not None)
+        missing = self.said.nodes is None and (late or mirrors.nodes.trouble is not None)
         wants = missing and not self._asked_for_saved
         self._asked_for_saved |= wants
         return wants
+
+    def remember(self, saved: Said) -> None:
+        """What was saved stands in for what the cluster has not said yet."""
+        said = self.said
+        self.said = Said(
+            said.nodes if said.nodes is not None else saved.nodes,
+            said.pools if said.pools is not None else saved.pools,
+            said.advertisements if said.advertisements is not None else saved.advertisements,
+            saved.at,
+        )
 
     def look(self, mirrors: Mirrors) -> Iterator[Item]:
         """What is new."""
@@ -97,7 +107,7 @@ class View:
             yield problem
 
     def _hear(self, mirrors: Mirrors) -> None:
-        old = self.said or Said()
+        old = self.said
         nodes, pools, advertisements = mirrors.nodes, mirrors.pools, mirrors.advertisements
         self.said = Said(
             tuple(nodes.objects.values()) if nodes.objects else old.nodes,
@@ -107,7 +117,6 @@ class View:
         )
 
     def _new_roster(self, *, again: bool) -> Roster | None:
-        assert self.said is not None
         if self.said.nodes is None:
             return None
         before = self._roster or Roster()
@@ -117,7 +126,6 @@ class View:
         return roster if again or not same else None
 
     def _new_allowed(self) -> Allowed | None:
-        assert self.said is not None
         said = self.said
         if said.pools is None or said.advertisements is None:
             return None
@@ -135,7 +143,7 @@ class View:
         lines = [_line(trouble, trouble.since + mirrors.epoch) for trouble in told.values()]
         if mirrors.nodes.whole and not mirrors.nodes.objects:
             lines.append("the API server says that the cluster has no Node at all, which is not believed")
-        if lines and not mirrors.nodes.whole and self.said is not None and self.said.nodes is not None:
+        if lines and not mirrors.nodes.whole and self.said.nodes is not None:
             lines.append(f"the roster is what was saved at {_clock(self.said.at)}")
         return RosterProblem(tuple(lines), since) if lines else None
 
