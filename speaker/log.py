@@ -164,6 +164,10 @@ class LogEvent(StrEnum):
     MESSAGE_IGNORED = "message_ignored", "info", "what", "A message, or a part of one, was left aside."
 
     # ---- our own faults
+    INTERNAL_FAULT = (
+        "internal_fault", "error", "",
+        "A mistake of Onepeer's own; the sessions of this router begin anew with the whole table. Worth reporting.",
+    )  # fmt: skip
     REQUEST_FAILED = (
         "request_failed", "error", "path",
         "Onepeer could not answer the CLI or a scrape; a mistake of its own, worth reporting.",

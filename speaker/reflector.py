@@ -129,14 +129,21 @@ class Reflector:
 
     # --- out ---
 
-    def flush(self) -> bool:
-        """Brings what has changed in the tables to the routers' Adj-RIB-Outs; says whether anything had."""
+    def flush(self) -> dict[str, Exception]:
+        """Brings what has changed in the tables to the routers' Adj-RIB-Outs.
+
+        A mistake of ours with one router is no other's: it comes back under the router's name, and that router's
+        sessions have to begin anew, because what they should have is not known any more.
+        """
         changes = {family: table.take_changes() for family, table in self.tables.items()}
-        if not any(changes.values()):
-            return False
-        for router in self.routers.values():
-            router.apply(changes)
-        return True
+        failed: dict[str, Exception] = {}
+        if any(changes.values()):
+            for name, router in self.routers.items():
+                try:
+                    router.apply(changes)
+                except Exception as error:
+                    failed[name] = error
+        return failed
 
     def release(self) -> None:
         """The nodes are back, as far as they will be: see RouterPaths."""

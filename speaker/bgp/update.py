@@ -37,6 +37,7 @@ class AdjRibOut:
         self.family = family
         self.sent: dict[bytes, dict[bytes, Encoded]] = {}
         self._pending: dict[bytes, Wishes] = {}
+        self._leaving: dict[bytes, Wishes] = {}  # path identifiers for which there are only withdrawals
         self._room = max_size - _UPDATE_OVERHEAD
         self._nlri_size = 1 + family.bits // 8
         self.messages = 0  # made since it was set to 0 last
@@ -45,17 +46,23 @@ class AdjRibOut:
 
     def announce(self, path_id: bytes, prefixes: Iterable[bytes], encoded: Encoded) -> None:
         """The router should have these."""
-        self._wishes(path_id).update(dict.fromkeys(prefixes, encoded))
+        wishes = self._pending.get(path_id)
+        if wishes is None:
+            wishes = self._pending[path_id] = self._leaving.pop(path_id, {})
+        wishes.update(dict.fromkeys(prefixes, encoded))
 
     def withdraw(self, path_id: bytes, prefixes: Iterable[bytes]) -> None:
         """The router should not have these."""
-        self._wishes(path_id).update(dict.fromkeys(prefixes))
+        wishes = self._pending.get(path_id)
+        if wishes is None:
+            wishes = self._leaving.setdefault(path_id, {})
+        wishes.update(dict.fromkeys(prefixes))
 
     def withdraw_all(self) -> None:
         """The router should have nothing, but for what is wished for after this."""
         for path_id in {*self.sent, *self._pending}:
-            sent = self.sent.get(path_id, {})
-            self._pending[path_id] = dict.fromkeys([*sent, *self._pending.get(path_id, ())])
+            known = [*self.sent.get(path_id, ()), *self._pending.pop(path_id, ())]
+            self._leaving.setdefault(path_id, {}).update(dict.fromkeys(known))
 
     def end_of_rib(self) -> None:
         """Once everything wished for by then is sent, say that this was all (RFC 4724 2)."""
@@ -64,7 +71,8 @@ class AdjRibOut:
     def refresh(self, *, enhanced: bool) -> None:
         """Send everything again; between the marks of RFC 7313 where both sides know them."""
         for path_id, sent in self.sent.items():
-            self._pending[path_id] = {**sent, **self._pending.get(path_id, {})}
+            wishes = self._pending.get(path_id) or self._leaving.pop(path_id, {})
+            self._pending[path_id] = {**sent, **wishes}
             self.sent[path_id] = dict.fromkeys(sent, _ONCE_MORE)
         if enhanced:
             _add(self._opening, _refresh_mark(self.family, RefreshSubtype.BEGIN_OF_RIB))
@@ -73,11 +81,11 @@ class AdjRibOut:
     @property
     def idle(self) -> bool:
         """True when there is nothing to be sent."""
-        return not (self._pending or self._closing or self._opening)
+        return not (self._pending or self._leaving or self._closing or self._opening)
 
     def pending_count(self) -> int:
         """Paths still to be sent or withdrawn, at most."""
-        return sum(map(len, self._pending.values()))
+        return sum(map(len, self._pending.values())) + sum(map(len, self._leaving.values()))
 
     def sent_count(self) -> int:
         """Paths that the router has been sent."""
@@ -86,26 +94,21 @@ class AdjRibOut:
     def take(self, budget: int) -> bytes:
         """The next whole messages: about `budget` octets, more by one path identifier's worth at most.
 
-        What it returns counts as sent.
+        What it returns counts as sent. Path identifiers that only leave go last: what replaces their paths should be
+        there before.
         """
         out, self._opening = self._opening, []
         size = sum(map(len, out))
-        while self._pending and size < budget:
-            path_id = next(iter(self._pending))
-            messages = self._messages(path_id, self._pending.pop(path_id))
+        while (queue := self._pending or self._leaving) and size < budget:
+            path_id = next(iter(queue))
+            messages = self._messages(path_id, queue.pop(path_id))
             out += messages
             size += sum(map(len, messages))
-        if not self._pending:
+        if not (self._pending or self._leaving):
             out += self._closing
             self._closing = []
         self.messages += len(out)
         return b"".join(out)
-
-    def _wishes(self, path_id: bytes) -> Wishes:
-        wishes = self._pending.get(path_id)
-        if wishes is None:
-            wishes = self._pending[path_id] = {}
-        return wishes
 
     def _messages(self, path_id: bytes, wishes: Wishes) -> list[bytes]:
         """Moves `wishes` to `sent` and says what to write for it. Announcements go first: what replaces a path

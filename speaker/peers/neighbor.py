@@ -119,6 +119,12 @@ class Neighbor(ABC):
             else:
                 connection.carry_out(session.stop(self._loop.time(), subcode, text))
 
+    def begin_anew(self) -> None:
+        """End the session, and want another: what was said on this one is not to be relied on."""
+        if self.up is not None:
+            events = self.up.session.stop(self._loop.time(), CeaseSubcode.ADMINISTRATIVE_RESET)
+            self.up.carry_out(events)
+
     def take_call(self) -> Connection | None:
         """The peer calls: a connection to take it with, or None."""
         now = self._loop.time()

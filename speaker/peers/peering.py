@@ -194,7 +194,10 @@ class Peering:
         self._flush_due = False
         if self._stopped:
             return
-        self.reflector.flush()
+        for name, error in self.reflector.flush().items():
+            self._log.error(LogEvent.INTERNAL_FAULT, router=name, exc_info=error)
+            for lane in self.routers[name]:
+                lane.begin_anew()
         for lane in self.lanes():
             lane.pump()
 

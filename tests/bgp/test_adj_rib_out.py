@@ -310,3 +310,20 @@ def test_a_write_is_as_long_as_the_budget_says_and_a_path_identifier_more() -> N
     rib.refresh(enhanced=False)
     while not rib.idle:
         assert len(rib.take(1000)) < 1000 + longest
+
+
+@pytest.mark.parametrize("family", list(Family), ids=str)
+def test_what_replaces_a_path_is_there_before_that_goes(family: Family) -> None:
+    """With `max_paths` a node's path gives way to another's: the prefix has one at any moment, in whatever order
+    the two were wished for."""
+    out = AdjRibOut(family, 4096)
+    old, new = PATH_IDS[:2]
+    router = NaiveRouter(family, 4, 4096)
+    out.announce(old, [prefix(family, 1)], SETS[family][0])
+    router.read(out.take(4096))
+    out.withdraw(old, [prefix(family, 1)])
+    out.announce(new, [prefix(family, 1)], SETS[family][1])
+    for one in split(out.take(4096)):
+        router.read(one)
+        assert router.held
+    assert [path_id for path_id, _ in router.held] == [new]

@@ -4,6 +4,7 @@ import pytest
 
 from speaker.bgp.events import Announced, Event
 from speaker.bgp.session import Session
+from speaker.paths.router import RouterPaths
 from speaker.peers.node import NodePeer
 from tests.app.stage import Stage, stays, until
 from tests.app.wire import Identity
@@ -82,3 +83,24 @@ async def test_a_fault_at_an_open_ends_that_call(stage: Stage, monkeypatch: pyte
     again = await stage.node(1)
     await stays(lambda: again.up, "it is up", 0.1)
     assert stage.node_view(1).up
+
+
+async def test_a_fault_with_one_routers_paths_begins_its_session_anew(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it should have is not known any more; with a new session it is sent everything."""
+    stage.faults_expected = True
+    router = await stage.router()
+    await stage.start()
+    await until(lambda: router.up, "the router is up")
+    apply = RouterPaths.apply
+
+    def fail(self: RouterPaths, changes: object) -> None:
+        monkeypatch.setattr(RouterPaths, "apply", apply)
+        raise Broken("a path that nobody thought of")
+
+    monkeypatch.setattr(RouterPaths, "apply", fail)
+    await stage.node(1, PREFIX)
+    await until(lambda: len(router.calls) == 2 and router.hops(PREFIX), "the router has the path")
+    (line,) = stage.said("internal_fault")
+    assert "Broken" in line["exception"]
