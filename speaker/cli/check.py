@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import yaml
 from pydantic import BaseModel
 
 from speaker.cli import neighbor
@@ -9,6 +10,7 @@ from speaker.cli.page import BLANK, Block, Page, Text, Tone, grid, line
 from speaker.cli.words import count
 from speaker.cluster.base import Roster
 from speaker.cluster.file import read_roster
+from speaker.cluster.kube.bgppeers import wanted_peers
 from speaker.config import Router, Settings, SettingsError, load
 
 
@@ -56,8 +58,9 @@ class Plan(BaseModel):
     listen: list[str]
     routers: list[RouterPlan]
     nodes: list[NodePlan]
-    nodes_file: str
-    guard: list[str]
+    nodes_file: str | None  # null: the nodes are what the cluster says
+    guard: list[str]  # empty: MetalLB's pools say it
+    bgp_peers: list[str]  # YAML to apply to the cluster, where people keep MetalLB's peers
     control: str
     http: str | None
     remarks: list[str]
@@ -76,7 +79,7 @@ def check(path: Path) -> CheckView:
     """Read the settings and the roster they name, as `onepeer run` would."""
     try:
         settings = load(path)
-        roster, _ = read_roster(settings)
+        roster = read_roster(settings)[0] if settings.nodes.file else Roster()
     except SettingsError as error:
         problems = [
             ProblemView(
@@ -110,12 +113,26 @@ def _plan(settings: Settings, roster: Roster) -> Plan:
             )
             for node in roster.nodes
         ],
-        nodes_file=str(settings.nodes.file),
+        nodes_file=str(settings.nodes.file) if settings.nodes.file else None,
         guard=[str(prefix) for prefix in settings.guard.prefixes],
+        bgp_peers=_bgp_peers(settings),
         control=str(settings.control.socket),
         http=at(settings.http.address, settings.http.port) if settings.http else None,
-        remarks=[roster.remark] if roster.remark else [],
+        remarks=[roster.remark] if roster.remark and settings.nodes.file else [],
     )
+
+
+def _bgp_peers(settings: Settings) -> list[str]:
+    """What people have to write into MetalLB, where Onepeer is not to do it."""
+    kubernetes = settings.nodes.kubernetes
+    if kubernetes is None or kubernetes.bgp_peers.manage:
+        return []
+    peers = []
+    for body in wanted_peers(settings):
+        # Without our label: what people write is theirs.
+        metadata = {key: value for key, value in body["metadata"].items() if key != "labels"}
+        peers.append(yaml.safe_dump({**body, "metadata": metadata}, sort_keys=False))
+    return peers
 
 
 def _router(settings: Settings, router: Router) -> RouterPlan:
@@ -152,7 +169,7 @@ def check_page(view: CheckView) -> Page:
     blocks += [
         line("is         ", f"AS {plan.asn}, router ID {ids}"),
         line("listens on ", ", ".join(plan.listen)),
-        line("lets in    ", f"{', '.join(plan.guard)} from {count(len(plan.nodes), 'node')} of {plan.nodes_file}"),
+        line("lets in    ", _lets_in(plan)),
         line("answers on ", plan.control, f" and http://{plan.http}" if plan.http else ""),
     ]
     if plan.nodes:
@@ -164,7 +181,18 @@ def check_page(view: CheckView) -> Page:
         blocks += [BLANK, line(Text(_about(router), Tone.HEAD))]
         blocks += [line("  FRR:"), *(line(f"    {words}") for words in router.frr)]
         blocks += [line("  EdgeOS:"), *(line(f"    {words}") for words in router.edgeos)]
+    if plan.bgp_peers:
+        blocks += [BLANK, line(Text("MetalLB's side, for `kubectl apply -f -`:", Tone.HEAD))]
+        blocks += [line(words) for words in "---\n".join(plan.bgp_peers).splitlines()]
     return blocks
+
+
+def _lets_in(plan: Plan) -> str:
+    prefixes = ", ".join(plan.guard)
+    if plan.nodes_file is not None:
+        return f"{prefixes} from {count(len(plan.nodes), 'node')} of {plan.nodes_file}"
+    narrowed = f", as far as they lie in {prefixes}" if prefixes else ""
+    return f"the addresses of MetalLB's pools{narrowed}, from the nodes of the cluster"
 
 
 def _about(router: RouterPlan) -> str:

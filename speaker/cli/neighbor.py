@@ -51,4 +51,6 @@ def _neighbors(settings: Settings, router: Router) -> Iterator[str]:
 
 
 def _families(settings: Settings) -> list[int]:
-    return sorted({prefix.version for prefix in settings.guard.prefixes})
+    if settings.guard.prefixes:
+        return sorted({prefix.version for prefix in settings.guard.prefixes})
+    return sorted({address.version for address in settings.listen.addresses})

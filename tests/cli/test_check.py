@@ -167,3 +167,25 @@ def test_a_password_is_never_printed(tmp_path: Path) -> None:
         for words in ("port 1790", f"password <what is in {tmp_path}/secret>", "ttl-security hops 2"):
             assert f"{start} 192.168.3.10 {words}" in lines
     assert "hunter2" not in check(tmp_path, settings=settings).out
+
+
+CLUSTER = SETTINGS.replace(
+    "nodes: {file: nodes.yaml}\nguard: {prefixes: [192.168.30.0/24]}\n", "nodes: {kubernetes: {}}\n"
+)
+
+
+def test_in_a_cluster_nodes_and_prefixes_are_the_clusters(tmp_path: Path) -> None:
+    """The cluster is not asked: the settings are checked where they are written."""
+    done = check(tmp_path, settings=CLUSTER)
+    assert (done.status, done.err) == (0, "")
+    assert "lets in    the addresses of MetalLB's pools, from the nodes of the cluster\n" in done.out
+    assert "     neighbor 192.168.3.10 remote-as 64512\n" in done.out
+    assert "BGPPeer" not in done.out
+
+
+def test_who_keeps_metallbs_peers_by_hand_is_told_what_to_write(tmp_path: Path) -> None:
+    by_hand = CLUSTER.replace("kubernetes: {}", "kubernetes: {bgp_peers: {manage: false}}")
+    (peer,) = json.loads(check(tmp_path, "-o", "json", settings=by_hand).out)["plan"]["bgp_peers"]
+    assert peer.startswith("apiVersion: metallb.io/v1beta2\nkind: BGPPeer\n")
+    assert "labels" not in peer
+    assert "MetalLB's side, for `kubectl apply -f -`:\napiVersion" in check(tmp_path, settings=by_hand).out
