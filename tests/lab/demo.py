@@ -3,6 +3,8 @@
     client ── router 192.168.3.1 ──┬── leviathan1..4  192.168.3.31-34   (FRR, as MetalLB's FRR mode sets it up)
               (FRR, AS 64512)      └── onepeer        192.168.3.10
 
+Then (demo_lanes.py) the same router without ADD-PATH, and four lines to Onepeer's 192.168.3.10-13.
+
 Traefik's 192.168.30.1 lives on every node, Gitea's 192.168.30.22 on leviathan3 alone. Each claim that the story
 makes is checked; the first one that is not so ends the demo with exit status 1.
 """
@@ -17,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.lab import FRR, NOBODY, Banner, Host, Lab, NotInTime, Onepeer, Peer, Traffic, ask, flows, wait_until
+from tests.lab.demo_lanes import four_lines, one_line
 from tests.lab.sniff import FirstWords
 
 ASN = 64512
@@ -243,6 +246,9 @@ def play(story: Story) -> None:
         onepeer = after(story, stage, nodes)
         a_node_joins(story, stage, onepeer)
         a_node_dies(story, stage, onepeer, nodes[1])
+        living = [host.v4 for host in stage.node_hosts if host is not nodes[1].host]
+        one_line(story, stage, living)
+        four_lines(story, stage, onepeer, living)
         story.act("The end")
         story.does("Onepeer and all machines stop.")
         onepeer.stop()
