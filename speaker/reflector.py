@@ -6,7 +6,6 @@
 `RouterPaths.take` gives while a router reads.
 """
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from speaker.bgp import nlri
@@ -158,13 +157,12 @@ class Reflector:
             router.end_of_rib()
 
 
-def _everything(table: Table, source: Source) -> Iterator[tuple[Attributes, list[bytes]]]:
-    by_set: dict[Attributes, list[bytes]] = {}
-    for prefix, attributes in table.adj_rib_in(source).items():
-        by_set.setdefault(attributes, []).append(prefix)
-    for prefix, refused in table.refused(source).items():
-        by_set.setdefault(refused.attributes, []).append(prefix)
-    return iter(by_set.items())
+def _everything(table: Table, source: Source) -> list[tuple[Attributes, list[bytes]]]:
+    """All that a source has announced, accepted or not; a list, because judging it again changes the table."""
+    refused: dict[Attributes, list[bytes]] = {}
+    for prefix, kept_out in table.refused(source).items():
+        refused.setdefault(kept_out.attributes, []).append(prefix)
+    return [*table.by_attributes(source), *refused.items()]
 
 
 def _refusal(source: Source, reason: Reason, prefixes: list[bytes], family: Family) -> Refusal:

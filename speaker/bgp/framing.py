@@ -27,6 +27,9 @@ SIZES = {
 }
 
 
+_KNOWN = {int(kind): (kind, *sizes) for kind, sizes in SIZES.items()}
+
+
 class Message(NamedTuple):
     """One message other than an UPDATE: its type and its body without the header."""
 
@@ -81,12 +84,10 @@ class Framer:
 def _checked(data: bytes, at: int, size: int) -> MessageType:
     if not data.startswith(MARKER, at):
         raise _header_error(HeaderSubcode.CONNECTION_NOT_SYNCHRONIZED, "the marker is not all ones", b"")
-    try:
-        kind = MessageType(data[at + 18])
-    except ValueError:
-        number = data[at + 18]
-        raise _header_error(HeaderSubcode.BAD_MESSAGE_TYPE, f"message type {number}", bytes((number,))) from None
-    least, most = SIZES[kind]
+    number = data[at + 18]
+    if number not in _KNOWN:
+        raise _header_error(HeaderSubcode.BAD_MESSAGE_TYPE, f"message type {number}", bytes((number,)))
+    kind, least, most = _KNOWN[number]
     if not least <= size <= most:
         raise _header_error(HeaderSubcode.BAD_MESSAGE_LENGTH, f"{kind.name} of {size} octets", size.to_bytes(2, "big"))
     return kind

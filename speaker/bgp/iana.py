@@ -131,6 +131,8 @@ class RefreshSubtype(IntEnum):
 class Family(Enum):
     """An AFI and SAFI pair (RFC 4760). Onepeer speaks unicast only."""
 
+    __hash__ = object.__hash__  # in C; Enum's own is Python code, and families are keys of the hot path
+
     IPV4 = (1, 1)
     IPV6 = (2, 1)
 

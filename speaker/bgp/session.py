@@ -56,6 +56,8 @@ _NOTIFICATION_DATA = STANDARD_SIZE - HEADER_SIZE - 2
 class State(Enum):
     """RFC 4271 8.2.2."""
 
+    __hash__ = object.__hash__  # in C; Enum's own is Python code, and TABLE is asked for each message
+
     IDLE = "Idle"
     CONNECT = "Connect"
     ACTIVE = "Active"
@@ -66,6 +68,8 @@ class State(Enum):
 
 class Input(Enum):
     """RFC 4271 8.1, with its event numbers."""
+
+    __hash__ = object.__hash__
 
     DIAL = 1
     ACCEPT = 4

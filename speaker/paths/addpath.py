@@ -9,7 +9,6 @@ Of several lines that are up the oldest carries all, so that a line which comes 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 
-from speaker.bgp.attributes import Attributes
 from speaker.paths.base import ModeName, NotPlaced, PathMode, Placement
 from speaker.paths.seats import Move, Seats
 from speaker.rib.source import Source
@@ -65,10 +64,7 @@ class AddPath(_OneLane):
     def _whole(self) -> Iterator[Placement]:
         lane = self._up[0]
         for source in self.table.sources():
-            by_set: dict[Attributes, list[bytes]] = {}
-            for prefix, attributes in self.table.adj_rib_in(source).items():
-                by_set.setdefault(attributes, []).append(prefix)
-            for attributes, prefixes in by_set.items():
+            for attributes, prefixes in self.table.by_attributes(source):
                 yield Placement(lane, source.path_id, prefixes, (source, attributes))
 
 
@@ -84,9 +80,7 @@ class LimitedAddPath(_OneLane):
         return self._placements(self._seats.apply(changes))
 
     def where(self, prefix: bytes) -> dict[Source, int | NotPlaced]:
-        return {
-            s: p if isinstance(p, NotPlaced) else self._up[0] for s, p in self._seats.where(prefix).items()
-        }
+        return {s: p if isinstance(p, NotPlaced) else self._up[0] for s, p in self._seats.where(prefix).items()}
 
     def _whole(self) -> Iterator[Placement]:
         return self._placements(self._seats.open(self._all))

@@ -14,7 +14,7 @@ from ipaddress import IPv4Address
 
 import structlog
 
-from speaker.bgp.events import Cause, Ended, Established, Event, Ignored, Opened
+from speaker.bgp.events import Announced, Cause, Ended, Established, Event, Ignored, Opened, Withdrawn
 from speaker.bgp.iana import CeaseSubcode, ErrorCode
 from speaker.bgp.opening import Negotiated, Offer
 from speaker.bgp.peer import Connect, Peer, Refused
@@ -196,7 +196,10 @@ class Neighbor(ABC):
         """net.connection.Owner."""
         if connection.session not in self._connections:
             return  # it has lost a collision, or been stopped, in the midst of what it read
-        if isinstance(event, Opened):
+        if isinstance(event, Announced | Withdrawn):  # first, since nearly all are
+            if connection is self.up:
+                self._hear(event)
+        elif isinstance(event, Opened):
             self._opened(connection, event)
         elif isinstance(event, Established):
             self._established(connection, event.negotiated)

@@ -57,6 +57,18 @@ class Table:
         """The accepted paths of a source."""
         return self._in.get(source, {})
 
+    def by_attributes(self, source: Source) -> Iterator[tuple[Attributes, list[bytes]]]:
+        """The accepted paths of a source, those with the same attributes together. Nearly every node has one set."""
+        rib = self._in.get(source, {})
+        sets = dict.fromkeys(rib.values())
+        if len(sets) == 1:
+            yield next(iter(sets)), list(rib)
+            return
+        groups: dict[Attributes, list[bytes]] = {attributes: [] for attributes in sets}
+        for prefix, attributes in rib.items():
+            groups[attributes].append(prefix)
+        yield from groups.items()
+
     def refused(self, source: Source) -> Mapping[bytes, Refused]:
         """The refused paths of a source."""
         return self._refused.get(source, {})
