@@ -115,11 +115,7 @@ class _AnySequence(RuleBasedStateMachine):
     def announce(self, data: st.DataObject, prefix: str, longer: int, foreign: bool, quiet: bool) -> None:
         one = data.draw(st.sampled_from(list(self.said)))
         family, octets_ = wire(prefix)
-        own = (
-            one.address.packed
-            if family is Family.IPV4
-            else octets(next(h for h in HOPS[NODES.index(one) + 1]))
-        )
+        own = one.address.packed if family is Family.IPV4 else octets(next(h for h in HOPS[NODES.index(one) + 1]))
         asns = (65004,) * (longer + (not one.ibgp))
         attributes = Attributes(
             bytes(len(own)) if foreign else own,
@@ -208,17 +204,11 @@ class _AnySequence(RuleBasedStateMachine):
         for (family, prefix), paths in model.items() if sessions else ():
             held = [(lane, *key) for lane, session in sessions.items() for key in session.held]
             sent = [(lane, path_id) for lane, f, path_id, p in held if (f, p) == (family, prefix)]
-            sendable = {
-                one for one, a in paths.items() if not isinstance(export(one, a, stance(router)), Withheld)
-            }
+            sendable = {one for one, a in paths.items() if not isinstance(export(one, a, stance(router)), Withheld)}
             places = self.reflector.routers[name].where(family, prefix)
             assert set(places) == set(paths)
-            assert sorted(p for p in places.values() if isinstance(p, int)) == sorted(
-                lane for lane, _ in sent
-            )
-            assert all(
-                (place is Withheld.NO_ADVERTISE) <= (one not in sendable) for one, place in places.items()
-            )
+            assert sorted(p for p in places.values() if isinstance(p, int)) == sorted(lane for lane, _ in sent)
+            assert all((place is Withheld.NO_ADVERTISE) <= (one not in sendable) for one, place in places.items())
             if router.add_path and router.max_paths is None:
                 assert sorted(path_id for _, path_id in sent) == sorted(one.path_id for one in sendable)
             elif sendable == set(paths):
@@ -248,9 +238,7 @@ def reflector_with(one: Source = N1) -> Reflector:
 
 def own(one: Source) -> Attributes:
     """What a node may announce."""
-    return Attributes(
-        one.address.packed, as_path=() if one.ibgp else (Segment(SegmentType.AS_SEQUENCE, (one.asn,)),)
-    )
+    return Attributes(one.address.packed, as_path=() if one.ibgp else (Segment(SegmentType.AS_SEQUENCE, (one.asn,)),))
 
 
 def test_what_is_refused_is_told_with_reason_count_and_an_example() -> None:

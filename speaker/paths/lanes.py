@@ -53,9 +53,7 @@ class Lanes(PathMode):
                 yield from self._placements(self._seats.close((seat,)))
 
     def resend(self, lane: int) -> Iterator[Placement]:
-        return self._placements(
-            self._seats.open([s for s, carrier in self._lane_of.items() if carrier == lane])
-        )
+        return self._placements(self._seats.open([s for s, carrier in self._lane_of.items() if carrier == lane]))
 
     def where(self, prefix: bytes) -> dict[Source, int | NotPlaced]:
         places = self._seats.where(prefix)

@@ -111,12 +111,7 @@ class Seats:
         self._catch_up()
         new: set[bytes] = set()  # prefixes first met here: settled with all that the table has by now
         for source, prefixes, attributes in changes:
-            if (
-                attributes is None
-                or not self._open
-                or source not in self._shares.seeds
-                or new.issuperset(prefixes)
-            ):
+            if attributes is None or not self._open or source not in self._shares.seeds or new.issuperset(prefixes):
                 continue
             if self._shares.above:
                 yield from self._relieve(source, prefixes)
@@ -132,9 +127,7 @@ class Seats:
         """These seats' sessions are up, and empty: who sits there is told again."""
         told = list(seats)
         for seat in set(told).difference(self._open):
-            self._shares.load.update(
-                path[0] for row in self._rows.values() if (path := row.seats[seat]) is not None
-            )
+            self._shares.load.update(path[0] for row in self._rows.values() if (path := row.seats[seat]) is not None)
         self._open = sorted({*self._open, *told})
         self._shares.count(self._table.sources(), len(self._open))
         self._catch_up()
@@ -150,9 +143,7 @@ class Seats:
         """These seats' sessions are down."""
         gone = set(seats).intersection(self._open)
         self._open = [seat for seat in self._open if seat not in gone]
-        left = [
-            (prefix, path[0]) for prefix, row in self._rows.items() for s in gone if (path := row.seats[s])
-        ]
+        left = [(prefix, path[0]) for prefix, row in self._rows.items() for s in gone if (path := row.seats[s])]
         self._shares.load.subtract(source for _, source in left)
         self._shares.count(self._table.sources(), len(self._open))
         self._catch_up()
@@ -254,9 +245,7 @@ class Seats:
     def _take(self, prefix: bytes, row: _Row, seat: int, path: Path, points: float) -> Iterator[Move]:
         """One source takes the seat of another, unless its next hop sits already."""
         before = row.seats[seat]
-        if before is not None and all(
-            held is None or held[1].next_hop != path[1].next_hop for held in row.seats
-        ):
+        if before is not None and all(held is None or held[1].next_hop != path[1].next_hop for held in row.seats):
             self._stand(prefix, row, seat)
             self._sit(prefix, row, seat, path, points)
             row.find_weakest()
@@ -320,9 +309,7 @@ class Seats:
             for group in groups if seat in self._open else ():
                 heir = group.by_next_hop.get(next_hop)
                 if heir is not None and heir not in self._seated(row):
-                    self._sit(
-                        prefix, row, seat, (heir, group.paths[heir]), self._shares.score(row.seed, heir)
-                    )
+                    self._sit(prefix, row, seat, (heir, group.paths[heir]), self._shares.score(row.seed, heir))
 
     def _fill(self, prefix: bytes, row: _Row, group: Group, free: list[int], worse: Group | None) -> None:
         """Rules 3 to 5. The paths of a group unseat those of a `worse` one where they need to."""
@@ -387,10 +374,7 @@ class Seats:
             return self._last[2]
         if not paths:
             return []
-        costs = [
-            self._costs.get(attributes) or self._cost(source, attributes)
-            for source, attributes in paths.items()
-        ]
+        costs = [self._costs.get(attributes) or self._cost(source, attributes) for source, attributes in paths.items()]
         alike = costs.count(costs[0]) == len(costs)
         groups = []
         enough = self._count if self._worse_too else 1

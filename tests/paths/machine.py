@@ -19,9 +19,7 @@ PREFIXES = host_routes(5)
 LANES = 3
 
 #: `pytest --hypothesis-profile=deep tests/paths` looks for longer.
-SETTINGS = settings(
-    max_examples=max(30, settings.default.max_examples // 3), stateful_step_count=30, deadline=None
-)
+SETTINGS = settings(max_examples=max(30, settings.default.max_examples // 3), stateful_step_count=30, deadline=None)
 
 nodes = st.sampled_from(list(NODES.values()))
 some_prefixes = st.lists(st.sampled_from(PREFIXES), min_size=1, unique=True)
@@ -76,9 +74,7 @@ class Sequences(RuleBasedStateMachine):
         self.world.leave(node)
 
     @rule(
-        steps=st.lists(
-            st.tuples(nodes, some_prefixes, st.sampled_from(["announce", "withdraw", "leave"])), max_size=6
-        )
+        steps=st.lists(st.tuples(nodes, some_prefixes, st.sampled_from(["announce", "withdraw", "leave"])), max_size=6)
     )
     def much_at_once(self, steps: list[tuple[Source, list[bytes], str]]) -> None:
         self.remember()
@@ -116,9 +112,7 @@ class Sequences(RuleBasedStateMachine):
         return {
             lane: path
             for lane, path in self.before[prefix].items()
-            if lane in self.world.lanes
-            and path[0] in eligible
-            and eligible[path[0]].next_hop == path[1].next_hop
+            if lane in self.world.lanes and path[0] in eligible and eligible[path[0]].next_hop == path[1].next_hop
         }
 
 

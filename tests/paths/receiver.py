@@ -12,15 +12,11 @@ Held = dict[tuple[Family, bytes, bytes], dict[str, object]]
 BOTH = (Family.IPV4, Family.IPV6)
 
 
-def negotiated(
-    *, ibgp: bool = True, add_path: bool = False, families: tuple[Family, ...] = BOTH
-) -> Negotiated:
+def negotiated(*, ibgp: bool = True, add_path: bool = False, families: tuple[Family, ...] = BOTH) -> Negotiated:
     """What a router of AS 64512, or 65000, agrees on."""
     takes = frozenset(families if add_path else ())
     asn = 64512 if ibgp else 65000
-    peer = PeerOpen(
-        asn, 90, IPv4Address("10.0.0.254"), families, True, True, False, False, takes, None, "", ()
-    )
+    peer = PeerOpen(asn, 90, IPv4Address("10.0.0.254"), families, True, True, False, False, takes, None, "", ())
     return Negotiated(peer, ibgp, 90, families, True, True, False, 4096, takes)
 
 

@@ -47,10 +47,7 @@ class _WhereAgrees(_All):
     def where_is_what_was_placed(self) -> None:
         for prefix in PREFIXES:
             sent = {
-                (at, path[0])
-                for at, lane in self.world.lanes.items()
-                for (_, p), path in lane.items()
-                if p == prefix
+                (at, path[0]) for at, lane in self.world.lanes.items() for (_, p), path in lane.items() if p == prefix
             }
             assert self.world.where_says(prefix) == sent
 
@@ -85,15 +82,10 @@ class _LimitedWhere(_Two):
     def where_is_what_was_placed(self) -> None:
         for prefix in PREFIXES:
             sent = {
-                (at, path[0])
-                for at, lane in self.world.lanes.items()
-                for (_, p), path in lane.items()
-                if p == prefix
+                (at, path[0]) for at, lane in self.world.lanes.items() for (_, p), path in lane.items() if p == prefix
             }
             assert self.world.where_says(prefix) == sent
-            reasons = {
-                place for place in self.world.mode.where(prefix).values() if isinstance(place, NotPlaced)
-            }
+            reasons = {place for place in self.world.mode.where(prefix).values() if isinstance(place, NotPlaced)}
             assert reasons <= {NotPlaced.MAX_PATHS, NotPlaced.SAME_NEXT_HOP, NotPlaced.SESSION_DOWN}
 
 

@@ -25,9 +25,7 @@ PLAIN, MANY = negotiated(), negotiated(add_path=True)
         ([PLAIN], 1, ModeName.ADDPATH, ModeName.SPREAD, "does not take it"),
     ],
 )
-def test_the_mode_follows_the_offer_and_the_lines(
-    offers, lanes, configured, mode, reason, family: Family
-) -> None:
+def test_the_mode_follows_the_offer_and_the_lines(offers, lanes, configured, mode, reason, family: Family) -> None:
     """The router's offer first, then the number of lines; what is configured before both, where it can be."""
     choice = choose(family, offers, lanes, configured)
     assert choice.mode is mode

@@ -53,9 +53,7 @@ class _KeepsLane(_Lanes):
         for prefix in PREFIXES:
             now = self.world.carried(prefix)
             lost = {
-                lane
-                for lane, path in self.still_eligible(prefix).items()
-                if now.get(lane, (None,))[0] is not path[0]
+                lane for lane, path in self.still_eligible(prefix).items() if now.get(lane, (None,))[0] is not path[0]
             }
             came = self.event.kind == "announce" and prefix in self.event.prefixes
             assert self.event.kind == "much" or len(lost) <= came

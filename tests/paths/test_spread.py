@@ -51,9 +51,7 @@ def busiest(world: World) -> float:
 def test_the_busiest_of_ten_nodes_is_within_15_percent_of_the_mean(arrival) -> None:
     """1000 prefixes, 10 nodes: what docs/routers.md promises, with the figure."""
     world = arrival(*TEN)
-    print(
-        f"busiest {100 * (busiest(world) - 1):.1f} % above the mean, idlest has {min(world.load().values())} of 1000"
-    )
+    print(f"busiest {100 * (busiest(world) - 1):.1f} % above the mean, idlest has {min(world.load().values())} of 1000")
     assert busiest(world) <= 1.15
     assert min(world.load().values()) >= 70
 
@@ -197,9 +195,7 @@ class _WhereAgrees(_OneNode):
     @invariant()
     def where_is_what_was_placed(self) -> None:
         for prefix in PREFIXES:
-            assert self.world.where_says(prefix) == {
-                (lane, p[0]) for lane, p in self.world.carried(prefix).items()
-            }
+            assert self.world.where_says(prefix) == {(lane, p[0]) for lane, p in self.world.carried(prefix).items()}
             places = self.world.mode.where(prefix)
             assert NotPlaced.LANES_FULL not in places.values()
 

@@ -23,9 +23,7 @@ def source(number: int, *, weight: int = 1, name: str = "", next_hop: str = "") 
     """Node `number`: 10.0.0.number, unless it has another next hop."""
     address = IPv4Address("10.0.0.0") + number
     hop = IPv4Address(next_hop) if next_hop else address
-    return Source(
-        name or f"n{number}", address, address.packed, 64512, True, frozenset((hop.packed,)), weight
-    )
+    return Source(name or f"n{number}", address, address.packed, 64512, True, frozenset((hop.packed,)), weight)
 
 
 def paths_of(one: Source, *, longer: int = 0, asn: int = 65001, med: int | None = None) -> Attributes:

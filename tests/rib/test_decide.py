@@ -89,9 +89,7 @@ def test_the_better_path_wins_and_the_step_is_named(better: Path, worse: Path, s
 def test_ecmp_may_use_both_only_where_the_cost_is_equal(better: Path, worse: Path, step: Step) -> None:
     """Steps 1 to 4 leave one path, the others only put two in order."""
     for paths in (dict([better, worse]), dict([worse, better])):
-        assert (
-            list(equal_cost(paths)) == [better[0]] if step in COST else set(equal_cost(paths)) == set(paths)
-        )
+        assert list(equal_cost(paths)) == [better[0]] if step in COST else set(equal_cost(paths)) == set(paths)
 
 
 def test_every_step_has_a_row() -> None:
@@ -143,9 +141,7 @@ def test_no_path_has_no_ranking() -> None:
     assert equal_cost({}) == {}
 
 
-SOURCES = [
-    *(node(f"10.0.2.{n}", asn=asn) for n, asn in enumerate((64512, 64512, 65001, 65001, 65002, 65003)))
-]
+SOURCES = [*(node(f"10.0.2.{n}", asn=asn) for n, asn in enumerate((64512, 64512, 65001, 65001, 65002, 65003)))]
 MANY = st.lists(st.sampled_from(SOURCES), min_size=1, unique=True).flatmap(
     lambda sources: st.tuples(
         *(

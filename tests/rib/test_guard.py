@@ -47,9 +47,7 @@ def guard(*prefixes: str) -> Guard:
 
 
 @pytest.mark.parametrize(("source", "attributes", "reason"), JUDGED.values(), ids=JUDGED.keys())
-def test_attributes_are_judged_with_a_reason(
-    source: Source, attributes: Attributes, reason: Reason | None
-) -> None:
+def test_attributes_are_judged_with_a_reason(source: Source, attributes: Attributes, reason: Reason | None) -> None:
     """A row for each reason, and for what looks like it and is allowed."""
     assert guard().judge(source, attributes) is reason
 

@@ -122,9 +122,7 @@ NO_EXPORT, NO_ADVERTISE, SUBCONFED = (bytes.fromhex(f"ffffff0{n}") for n in (1, 
         (bytes.fromhex("fc00ff01"), None, None),
     ],
 )
-def test_well_known_communities_are_kept(
-    community: bytes, to_ibgp: Withheld | None, to_ebgp: Withheld | None
-) -> None:
+def test_well_known_communities_are_kept(community: bytes, to_ibgp: Withheld | None, to_ebgp: Withheld | None) -> None:
     """RFC 1997: whom a path must not be told to."""
     marked = via(HOP, communities=(octets("1.2.3.4"), community))
     for stance, withheld in ((TO_IBGP, to_ibgp), (TO_EBGP, to_ebgp)):
