@@ -22,6 +22,7 @@ from speaker.settings_values import (
     Address,
     AsNumber,
     Community,
+    ConnectTime,
     FilePath,
     GuardPrefix,
     HoldTime,
@@ -106,6 +107,8 @@ class BgpPeers(Section):
     """Whether MetalLB's BGPPeers for us are kept by us. Nobody has to type them; what people wrote stays."""
     password_secret: ObjectName | None = None
     """The Secret with the nodes' password, in MetalLB's namespace: what `nodes.password_file` holds."""
+    connect_time: ConnectTime | None = None
+    """Seconds until FRR dials again. Not said unless asked for: native speakers refuse a BGPPeer that has it."""
 
 
 class Kubernetes(Section):

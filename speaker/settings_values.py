@@ -224,6 +224,14 @@ def restart_time(value: object) -> float:
     return _whole_seconds(value, duration(value), 4095, "a restart time", "RFC 4724, 3")
 
 
+def connect_time(value: object) -> float:
+    """Seconds: 1..65535 whole ones, as MetalLB's API has it."""
+    seconds = duration(value)
+    if seconds < 1:
+        raise refuse(f"{value} is too short", "MetalLB takes whole seconds from 1s on", "use 1s or more")
+    return _whole_seconds(value, seconds, 65535, "a connect time", "MetalLB's BGPPeer")
+
+
 def wait(value: object) -> float:
     """Seconds, at most an hour."""
     seconds = duration(value)
@@ -371,6 +379,7 @@ Switch = Annotated[bool, BeforeValidator(switch)]
 Port = Annotated[int, BeforeValidator(whole_number), Field(ge=1, le=65535)]
 HoldTime = Annotated[float, BeforeValidator(hold_time)]
 RestartTime = Annotated[float, BeforeValidator(restart_time)]
+ConnectTime = Annotated[float, BeforeValidator(connect_time)]
 Wait = Annotated[float, BeforeValidator(wait)]
 Community = Annotated[bytes, BeforeValidator(community), PlainSerializer(community_text)]
 Name = Annotated[str, BeforeValidator(name)]

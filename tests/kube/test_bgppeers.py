@@ -60,7 +60,6 @@ def test_a_peer_says_what_metallb_needs_and_no_more() -> None:
             "peerAddress": "192.168.3.10",
             "peerPort": 1790,
             "holdTime": "90s",
-            "connectTime": "1s",
             "nodeSelectors": [
                 {
                     "matchExpressions": [
@@ -108,18 +107,24 @@ def test_a_persons_other_peer_is_no_concern_of_ours() -> None:
     assert who.foreign(theirs) == []
 
 
-def test_a_touch_changes_the_connect_time_only_and_comes_less_and_less_often() -> None:
+def test_a_touch_changes_the_hold_time_by_a_second_and_comes_less_and_less_often() -> None:
     who, there, times = keeper(), present(), []
     for now in range(1300):
         for step in steps(who, there, now):
             assert isinstance(step, Apply)
             times.append(now)
-            assert {k: v for k, v in step.body["spec"].items() if k != "connectTime"}.items() <= there[
-                NAME
-            ].spec.items()
-            assert step.body["spec"]["connectTime"] != there[NAME].spec["connectTime"]
-            there = present(connectTime=step.body["spec"]["connectTime"])
+            before = dict(there[NAME].spec)
+            assert {before.pop("holdTime"), step.body["spec"]["holdTime"]} == {"90s", "91s"}
+            assert {k: v for k, v in step.body["spec"].items() if k != "holdTime"}.items() <= before.items()
+            there = present(holdTime=step.body["spec"]["holdTime"])
     assert times == [3, 63, 183, 423, 903]
+
+
+def test_a_connect_time_is_said_only_where_it_is_asked_for() -> None:
+    """A native speaker refuses its whole configuration where any BGPPeer has one."""
+    asked = settings(nodes={"kubernetes": {"bgp_peers": {"connect_time": "1s"}}})
+    assert [peer["spec"].get("connectTime") for peer in wanted_peers(asked)] == ["1s", "1s"]
+    assert [peer["spec"].get("connectTime") for peer in wanted_peers(settings())] == [None, None]
 
 
 def test_nothing_is_touched_while_any_node_has_a_session() -> None:

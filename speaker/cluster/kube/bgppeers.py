@@ -6,8 +6,10 @@
   already, none of ours is made: two sessions from one node to one address are one too many.
 - Touched when no node at all has a session although some are Ready: native speakers that have backed off dial at once
   (0.15 s) when the spec changes. Never while a session is up, because every native speaker then closes its session
-  and opens a new one (speaker/bgp_controller.go, v0.15). What is changed is `connectTime`, between 1 s and 2 s: FRR
-  takes no notice of it, and both are short enough for it to dial by itself.
+  and opens a new one (speaker/bgp_controller.go, v0.15). What is changed is `holdTime`, by a second: FRR takes no
+  notice of it, and on the wire the lower of both offers counts, which is ours.
+- `connectTime` only where the settings ask for it: with it in any BGPPeer a native speaker refuses its whole
+  configuration ("has connect time set on native bgp mode", v0.15.2), and without it FRR dials again after 120 s.
 - Removed when this replica listens there no more, or when the Node that the replica ran on is gone.
 """
 
@@ -31,8 +33,6 @@ OURS: Final = ("app.kubernetes.io/managed-by", "onepeer")
 REPLICA: Final = "onepeer.io/replica"
 NODE: Final = "onepeer.io/node"
 """Annotation: the Node that the replica runs on, where it is one."""
-
-CONNECT: Final = ("1s", "2s")
 
 AWAY: Final = 3.0
 """Seconds without any session before the first touch. FRR dials each second, native after 1 and 2 s at first."""
@@ -134,21 +134,21 @@ def _spec(address: Address, settings: Settings) -> dict[str, Any]:
     requirements = [Requirement(EXCLUDED, Operator.MISSING)]
     if kubernetes.selector is not None:
         requirements += kubernetes.selector.requirements
-    secret = kubernetes.bgp_peers.password_secret
+    secret, connect_time = kubernetes.bgp_peers.password_secret, kubernetes.bgp_peers.connect_time
     return {
         "myASN": settings.nodes.asn,
         "peerASN": settings.asn,
         "peerAddress": str(address),
         "peerPort": settings.listen.port,
         "holdTime": f"{settings.nodes.hold_time:g}s",
-        "connectTime": CONNECT[0],
         "nodeSelectors": [{"matchExpressions": [requirement.expression() for requirement in requirements]}],
         **({"passwordSecret": {"name": secret}} if secret else {}),
+        **({"connectTime": f"{connect_time:g}s"} if connect_time else {}),
     }
 
 
-_FIELDS: Final = ("myASN", "peerASN", "peerAddress", "peerPort", "holdTime", "nodeSelectors", "passwordSecret")
-"""What we say; other fields of our peers are MetalLB's defaults, or a person's."""
+_FIELDS: Final = ("myASN", "peerASN", "peerAddress", "peerPort", "nodeSelectors", "passwordSecret")
+"""What we say always; others of our peers are MetalLB's defaults, or a person's."""
 
 
 class PeerKeeper:
@@ -180,9 +180,9 @@ class PeerKeeper:
             if facts is None:
                 self._next_touch = now + AWAY
                 yield Apply(body, "it was missing")
-            elif any(facts.spec.get(key) != body["spec"].get(key) for key in _FIELDS):
-                yield Apply(_kept(body, facts.spec), "it was not as it should be")
-            elif touch or facts.spec.get("connectTime") not in CONNECT:
+            elif _differs(body, facts.spec):
+                yield Apply(body, "it was not as it should be")
+            elif touch and len(_hold_times(body)) > 1:
                 yield Apply(_touched(body, facts.spec), "no node has dialled, so that they dial at once")
         yield from self._gone(present, wanted, nodes, now)
 
@@ -233,15 +233,25 @@ def _end(body: Object) -> tuple[str, int]:
     return body["spec"]["peerAddress"], body["spec"]["peerPort"]
 
 
-def _kept(body: Object, spec: Mapping[str, Any]) -> Object:
-    """With the connectTime that is there, so that putting one field right is one change."""
-    connect = spec.get("connectTime")
-    return {**body, "spec": {**body["spec"], "connectTime": connect if connect in CONNECT else CONNECT[0]}}
+def _differs(body: Object, spec: Mapping[str, Any]) -> bool:
+    wanted = body["spec"]
+    return (
+        any(spec.get(key) != wanted.get(key) for key in _FIELDS)
+        or spec.get("holdTime") not in _hold_times(body)
+        or spec.get("connectTime", "") != wanted.get("connectTime", spec.get("connectTime", ""))
+    )
+
+
+def _hold_times(body: Object) -> tuple[str, ...]:
+    """That of the settings, and another that means the same to us. 0s and the longest have none."""
+    said = str(body["spec"]["holdTime"])
+    seconds = int(said.removesuffix("s"))
+    return (said, f"{seconds + 1}s") if 0 < seconds < 65535 else (said,)
 
 
 def _touched(body: Object, spec: Mapping[str, Any]) -> Object:
-    connect = CONNECT[1] if spec.get("connectTime") == CONNECT[0] else CONNECT[0]
-    return {**body, "spec": {**body["spec"], "connectTime": connect}}
+    first, second = _hold_times(body)
+    return {**body, "spec": {**body["spec"], "holdTime": second if spec.get("holdTime") == first else first}}
 
 
 def _dict(value: object) -> dict[str, Any]:
