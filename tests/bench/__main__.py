@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from . import report, sandbox
-from .reflectors import REFLECTORS
+from .reflectors import MODES, REFLECTORS
 from .results import Results
 from .rig import compile_rig
 from .scenarios import SUITES, play, rounds, straight, table, warm_up
@@ -103,8 +103,9 @@ def main(arguments: list[str]) -> int:
         print(report.tables(results, options.only))
     if options.write:
         report.write_page(options.write, results, versions, options.only, "python -m tests.bench")
-    ours = [cells[report.OURS] for cells in results.cells.values() if report.OURS in cells]
-    return int(any(cell.failures for cell in ours))
+    ours = {report.OURS, *(mode.name for mode in MODES)}
+    cells = [cell for line in results.cells.values() for name, cell in line.items() if name in ours]
+    return int(any(cell.failures for cell in cells))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 #define BENCH_MESSAGES_H
 
 #include <arpa/inet.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -32,12 +33,14 @@ static uint32_t get32(const uint8_t *at) {
     return ntohl(value);
 }
 
-static size_t make_open(uint8_t *at, enum role role, uint16_t asn, uint32_t id) {
-    /* The last four octets of AS4 are filled in below; ROUTE-REFRESH and ADD-PATH (receive) only for the router. */
+static size_t make_open(uint8_t *at, enum role role, bool add_path, uint16_t asn, uint32_t id) {
+    /* The last four octets of AS4 are filled in below. Only the router has ROUTE-REFRESH, and ADD-PATH (receive) if so
+       asked. */
     static const uint8_t of_node[] = {1, 4, 0, 1, 0, 1, 1, 4, 0, 2, 0, 1, 65, 4, 0, 0, 0, 0};
     static const uint8_t of_router[] = {1, 4, 0, 1, 0, 1, 2, 0, 69, 4, 0, 1, 1, 1, 65, 4, 0, 0, 0, 0};
-    const uint8_t *capabilities = role == ROUTER ? of_router : of_node;
-    uint8_t size = role == ROUTER ? sizeof of_router : sizeof of_node;
+    static const uint8_t of_plain_router[] = {1, 4, 0, 1, 0, 1, 2, 0, 65, 4, 0, 0, 0, 0};
+    const uint8_t *capabilities = role != ROUTER ? of_node : add_path ? of_router : of_plain_router;
+    uint8_t size = role != ROUTER ? sizeof of_node : add_path ? sizeof of_router : sizeof of_plain_router;
     uint8_t *body = header(at, 19 + 10 + 2 + size, OPEN);
     body[0] = 4;
     body[1] = asn >> 8;

@@ -1,7 +1,9 @@
 /*
  * Which paths does the receiving router hold, and is that exactly what the nodes announce?
  *
- * A path is a (path identifier, prefix) pair; its value is the node that its NEXT_HOP names. One hash table
+ * A path is a (path identifier, prefix) pair; its value is the node that its NEXT_HOP names. Without ADD-PATH the number
+ * of the line stands for the identifier, and the router should hold one path of each prefix on each line, no next hop
+ * twice: which ones, is not said. One hash table
  * holds the pairs; beside it stands, per (node, prefix), how many paths are held and whether one is wanted.
  * `wrong` counts the cells where the two differ, so that "exactly the table" is one comparison, however large it is.
  */
@@ -28,6 +30,9 @@ struct paths {
     uint64_t size;     /* paths held */
     uint64_t expected; /* paths wanted */
     uint64_t wrong;    /* cells with another number of paths than wanted */
+    uint64_t doubled;  /* cells with more than one path: two lines with the same next hop */
+    uint64_t changes;  /* since the start */
+    uint64_t moves;    /* paths that went to another node or were taken away, since the start */
 };
 
 static uint64_t paths_hash(uint64_t key) {
@@ -57,10 +62,12 @@ static void paths_init(struct paths *t, uint32_t nodes, uint32_t prefixes) {
 static void paths_cell(struct paths *t, uint32_t node, uint32_t prefix, int held, int wanted) {
     size_t cell = (size_t)node * t->prefixes + prefix;
     t->wrong -= t->held[cell] != t->wanted[cell];
+    t->doubled -= t->held[cell] > 1;
     t->expected += wanted;
     t->held[cell] += held;
     t->wanted[cell] += wanted;
     t->wrong += t->held[cell] != t->wanted[cell];
+    t->doubled += t->held[cell] > 1;
 }
 
 static void paths_want(struct paths *t, uint32_t node, uint32_t prefix, bool wanted) {
@@ -76,6 +83,8 @@ static void paths_add(struct paths *t, uint32_t id, uint32_t prefix, uint32_t no
         i = (i + 1) & t->mask;
     if (t->slots[i].node == node)
         return;
+    t->changes++;
+    t->moves += t->slots[i].node != NOBODY;
     if (t->slots[i].node != NOBODY)
         paths_cell(t, t->slots[i].node, prefix, -1, 0);
     else if (++t->size > t->mask)
@@ -92,6 +101,8 @@ static void paths_remove(struct paths *t, uint32_t id, uint32_t prefix) {
         i = (i + 1) & t->mask;
     if (t->slots[i].node == NOBODY)
         return;
+    t->changes++;
+    t->moves++;
     paths_cell(t, t->slots[i].node, prefix, -1, 0);
     t->size--;
     for (uint64_t j = i;;) {
@@ -112,7 +123,7 @@ static void paths_clear(struct paths *t) {
     for (uint64_t i = 0; i <= t->mask; i++)
         t->slots[i].node = NOBODY;
     memset(t->held, 0, (size_t)t->nodes * t->prefixes);
-    t->size = 0;
+    t->size = t->doubled = 0;
     t->wrong = t->expected;
 }
 

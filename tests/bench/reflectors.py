@@ -179,6 +179,12 @@ control: {{socket: {SCRATCH}/onepeer.sock}}
 log: {{level: warning, format: json}}
 """
 
+# The addresses that the rig dials from a router without ADD-PATH: one for each line.
+LINES = ", ".join(f"10.255.{line}.1" for line in range(4))
+ONEPEER_LANES = ONEPEER.replace(f"[{REFLECTOR}]", f"[{LINES}]").replace(
+    "connect: passive", f"connect: passive, local_addresses: [{LINES}]"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Reflector:
@@ -189,6 +195,13 @@ class Reflector:
     command: Callable[[Path], list[str]]  # given the path of its configuration
     version: Callable[[], str]
     most_nodes: int = 100_000  # how many paths of one prefix it can send at most
+    of: str = ""  # the program, where `name` only says how it is used
+    plain_lines: int = 0  # sessions of a router that takes no ADD-PATH; 0 for one session of a router that does
+
+    @property
+    def program(self) -> str:
+        """What is measured."""
+        return self.of or self.name
 
 
 def _first_number(command: list[str]) -> Callable[[], str]:
@@ -244,6 +257,25 @@ REFLECTORS = (
 )  # fmt: skip
 
 
+def _profiled(name: str, config: str, plain_lines: int) -> Reflector:
+    return Reflector(
+        name,
+        config,
+        lambda path: [sys.executable, "-m", "tests.bench.profiled", "run", "-c", str(path)],
+        REFLECTORS[0].version,
+        of="Onepeer",
+        plain_lines=plain_lines,
+    )
+
+
+# Onepeer towards three kinds of routers, and it says at its end what the choice of paths took.
+MODES = (
+    _profiled("ADD-PATH", ONEPEER, 0),
+    _profiled("spread, one line", ONEPEER, 1),
+    _profiled("four lanes", ONEPEER_LANES, 4),
+)
+
+
 def _environment() -> dict[str, str]:
     """Onepeer starts from compiled files, as it does once installed, wherever this run's own Python keeps them."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
@@ -254,7 +286,7 @@ class Running:
     """A started reflector, stopped and its traces removed when the block ends."""
 
     def __init__(self, reflector: Reflector, nodes: int) -> None:
-        self._reflector = reflector
+        self.reflector = reflector
         self._folder = SCRATCH / "reflector"
         self._nodes = nodes
         self._log = SCRATCH / f"{reflector.name}.log"
@@ -263,14 +295,15 @@ class Running:
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir()
         config = self._folder / "config"
-        config.write_text(self._reflector.config)
+        config.write_text(self.reflector.config)
         config.chmod(0o600)  # OpenBGPD reads no configuration that others may
-        if self._reflector.name == "Onepeer":
+        if self.reflector.program == "Onepeer":
             roster = [f"  - {{name: n{i}, addresses: [{node_address(i)}]}}\n" for i in range(self._nodes)]
             (self._folder / "nodes.yaml").write_text("nodes:\n" + "".join(roster))
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                self._reflector.command(config),
+                self.reflector.command(config),
+                cwd=ROOT,
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
@@ -306,6 +339,12 @@ class Running:
             if time.monotonic() > deadline:
                 raise Failed(f"it does not listen after {START_SECONDS} s: {self.last_words()}")
             time.sleep(0.02)
+
+    def stop(self) -> str:
+        """Asks it to end, waits until it has, and gives the last line that it wrote."""
+        self._process.terminate()
+        self._process.wait(timeout=START_SECONDS)
+        return self._log.read_text(errors="replace").strip().rpartition("\n")[2]
 
     def check_alive(self) -> None:
         """Raises Failed when the daemon has ended, with what it said."""

@@ -86,13 +86,15 @@ def tables(results: Results, names: list[str]) -> str:
             suites.setdefault(line.suite, []).append(line)
     out: list[str] = []
     for suite, lines in suites.items():
-        header = ["", *names]
-        if OURS in names and len(names) > 1:
+        present = dict.fromkeys(name for line in lines for name in results.cells[line] if name != HARNESS)
+        columns = names if present.keys() <= set(names) else list(present)
+        header = ["", *columns]
+        if OURS in columns and len(columns) > 1:
             header.append("Onepeer : best")
         rows = [header]
         for line in lines:
             cells = results.cells[line]
-            row = [f"{line.title}, {line.unit}", *(_cell(cells.get(name)) for name in names)]
+            row = [f"{line.title}, {line.unit}", *(_cell(cells.get(name)) for name in columns)]
             rows.append(row + [_ratio(cells)] * (len(header) - len(row)))
         harness = results.cells[lines[0]].get(HARNESS)
         out += [f"### {suite}", "", *_markdown_table(rows), ""]

@@ -6,8 +6,10 @@
  * under measurement only listens.
  *
  *   router up                    the router dials; answer once its session is Established
+ *   router up plain LINES        the same without ADD-PATH, over so many sessions, to as many addresses of the reflector
  *   nodes up FROM TO WINDOW      nodes dial, at most WINDOW at a time; answer once all are Established
  *   announce FROM TO             those nodes write all their UPDATEs; answer once the router holds exactly them
+ *   settle FROM TO MILLISECONDS  the same, but until also nothing has changed for so long; `ms` ends with the last change
  *   die NODE                     the node's TCP ends; answer once the router has lost exactly its paths
  *   one COUNT MILLISECONDS       one new prefix, then its withdrawal, until COUNT or the time is used up
  *   router restart               the router's TCP ends and it dials again; answer once it has the whole table
@@ -40,7 +42,9 @@
 #define NODE_BUFFER 8192
 #define ROUTER_BUFFER (1 << 20)
 #define MOST_SAMPLES 1000       /* of one command */
-#define WRITES_PER_READ 4       /* while all nodes write, how often the router's socket is emptied */
+#define WRITES_PER_READ 4       /* while all nodes write, how often the router's sockets are emptied */
+#define MOST_LINES 4
+#define NEXT_LINE 0x100u        /* from one address of the reflector to the next: 10.255.0.1, 10.255.1.1 ... */
 
 enum state { DOWN, WAITING, CONNECTING, OPENING, ESTABLISHED };
 
@@ -48,7 +52,7 @@ struct session {
     int fd;
     enum role role;
     enum state state;
-    uint32_t node; /* index; for a SINK, the node that dialled */
+    uint32_t node; /* index; for a SINK, the node that dialled; for the router, the line */
     uint64_t dial_at, give_up_at, keepalive_at, backoff;
     uint64_t opened; /* when its present connection sent its OPEN, ns */
     uint8_t *in;
@@ -61,17 +65,18 @@ struct session {
 static struct {
     struct in_addr reflector, router;
     uint16_t port, asn;
-    uint32_t nodes, prefixes, sessions;
-    bool straight;
-} conf;
+    uint32_t nodes, prefixes, sessions, lines;
+    bool straight, add_path;
+} conf = {.lines = 1, .add_path = true};
 
-static struct session *sessions, *router; /* nodes, then the router, then (--straight) the receiver's ends */
+static struct session *sessions, *router; /* nodes, then the router's lines, then (--straight) the receiver's ends */
 static uint8_t **updates;                 /* per node: all its UPDATEs, ready to write */
 static size_t update_size;
 static struct paths table;
 static int poller, listener = -1;
 static uint32_t established, dialling, window = 1;
 static uint64_t lost, dials, strange, to_nodes;
+static uint64_t last_change; /* of the router's table, ns */
 static char last_reason[160] = "none";
 static bool redialling; /* a session that ends while Established dials again, instead of counting as lost */
 
@@ -167,7 +172,7 @@ static void send_open(struct session *s) {
     s->opened = now_ns();
     s->state = OPENING;
     uint32_t id = s->role == NODE ? NODE_BASE + s->node : ntohl(conf.router.s_addr);
-    send_bytes(s, s->small, make_open(s->small, s->role, conf.asn, id));
+    send_bytes(s, s->small, make_open(s->small, s->role, conf.add_path, conf.asn, id));
 }
 
 static void send_keepalive(struct session *s) {
@@ -187,6 +192,8 @@ static void tune(int fd, enum role role) {
 static void dial(struct session *s) {
     struct sockaddr_in from = {.sin_family = AF_INET}, to = {.sin_family = AF_INET, .sin_addr = conf.reflector};
     to.sin_port = htons(conf.port);
+    if (s->role == ROUTER)
+        to.sin_addr.s_addr = htonl(ntohl(conf.reflector.s_addr) + s->node * NEXT_LINE);
     from.sin_addr.s_addr = s->role == ROUTER ? conf.router.s_addr : htonl(NODE_BASE + s->node);
     s->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (s->fd < 0)
@@ -207,7 +214,7 @@ static void dial(struct session *s) {
 /* ---- what a peer says ---------------------------------------------------------------------------------------- */
 
 static void take_nlri(struct session *s, const uint8_t *at, const uint8_t *end, bool add, uint32_t next_hop) {
-    bool add_path = s->role == ROUTER;
+    bool add_path = s->role == ROUTER && conf.add_path;
     uint32_t node = next_hop - NODE_BASE;
     while (at + (add_path ? 9 : 5) <= end) {
         uint32_t id = s->node;
@@ -301,6 +308,7 @@ static void take_message(struct session *s, const uint8_t *message, uint32_t len
 }
 
 static void receive(struct session *s) {
+    uint64_t changes = table.changes;
     for (;;) {
         size_t room = s->in_capacity - s->in_size;
         ssize_t n = read(s->fd, s->in + s->in_size, room);
@@ -336,6 +344,8 @@ static void receive(struct session *s) {
         int on = 1;
         setsockopt(s->fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
     }
+    if (table.changes != changes)
+        last_change = now_ns();
 }
 
 static void on_event(struct session *s, uint32_t events) {
@@ -363,7 +373,7 @@ static void accept_sink(void) {
     struct sockaddr_in peer;
     socklen_t size = sizeof peer;
     int fd = accept4(listener, (struct sockaddr *)&peer, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    for (uint32_t i = conf.nodes + 1; fd >= 0 && i < conf.sessions; i++) {
+    for (uint32_t i = conf.nodes + MOST_LINES; fd >= 0 && i < conf.sessions; i++) {
         if (sessions[i].fd >= 0)
             continue;
         sessions[i].fd = fd;
@@ -418,7 +428,21 @@ static bool serve(bool (*done)(void), uint64_t deadline) {
 
 /* What is lost or strange stays so: no need to wait for the deadline. */
 static bool exact(void) {
-    return (table.wrong == 0 && table.size == table.expected) || lost || strange;
+    uint64_t wrong = conf.add_path ? table.wrong : table.doubled;
+    return (wrong == 0 && table.size == table.expected) || lost || strange;
+}
+
+static uint64_t quiet;
+
+static bool settled(void) {
+    if (lost || strange)
+        return true;
+    if (!exact() || now_ns() < last_change + quiet)
+        return false;
+    for (uint32_t i = 0; i < conf.nodes; i++)
+        if (sessions[i].out_size)
+            return false;
+    return true;
 }
 
 static uint32_t wanted_sessions;
@@ -428,7 +452,10 @@ static bool all_established(void) {
 }
 
 static bool router_established(void) {
-    return router->state == ESTABLISHED || lost;
+    uint32_t up = 0;
+    for (uint32_t line = 0; line < conf.lines; line++)
+        up += router[line].state == ESTABLISHED;
+    return up == conf.lines || lost;
 }
 
 static bool command_waiting(void) {
@@ -452,7 +479,7 @@ static void answer(bool ok, const char *format, ...) {
     vprintf(format, args);
     printf(", \"paths\": %lu, \"expected\": %lu, \"wrong\": %lu, \"strange\": %lu, \"to_nodes\": %lu, \"lost\": %lu, "
            "\"established\": %u, \"dials\": %lu, \"last\": \"%s\"}\n",
-           table.size, table.expected, table.wrong, strange, to_nodes, lost, established, dials, last_reason);
+           table.size, table.expected, conf.add_path ? table.wrong : table.doubled, strange, to_nodes, lost, established, dials, last_reason);
     fflush(stdout);
     va_end(args);
 }
@@ -477,18 +504,34 @@ static void nodes_up(uint32_t from, uint32_t to, uint32_t at_once, uint64_t dead
     answer_ms(ok, begun);
 }
 
-static void announce(uint32_t from, uint32_t to, uint64_t deadline) {
-    for (uint32_t node = from; node < to; node++)
+/* Those nodes write all they have; says when that began, ns. */
+static uint64_t write_all(uint32_t from, uint32_t to) {
+    for (uint32_t node = from; conf.add_path && node < to; node++)
         for (uint32_t prefix = 0; prefix < conf.prefixes; prefix++)
             paths_want(&table, node, prefix, true);
+    if (!conf.add_path)
+        table.expected = (uint64_t)conf.lines * conf.prefixes;
     uint64_t begun = now_ns();
     for (uint32_t node = from; node < to; node++) {
         send_bytes(&sessions[node], updates[node], update_size * conf.prefixes);
-        if (node % WRITES_PER_READ == WRITES_PER_READ - 1 && router->fd >= 0)
-            receive(router);
+        for (uint32_t line = 0; node % WRITES_PER_READ == WRITES_PER_READ - 1 && line < conf.lines; line++)
+            if (router[line].fd >= 0)
+                receive(&router[line]);
     }
+    return begun;
+}
+
+static void announce(uint32_t from, uint32_t to, uint64_t deadline) {
+    uint64_t begun = write_all(from, to);
     bool ok = serve(exact, deadline);
     answer_ms(ok, begun);
+}
+
+static void settle(uint32_t from, uint32_t to, uint32_t milliseconds, uint64_t deadline) {
+    uint64_t moves = table.moves, begun = write_all(from, to);
+    quiet = milliseconds * MS;
+    bool ok = serve(settled, deadline);
+    answer(ok, "\"ms\": %.3f, \"moves\": %lu", (last_change - begun) / 1e6, table.moves - moves);
 }
 
 static void node_dies(uint32_t node, uint64_t deadline) {
@@ -533,11 +576,14 @@ static void one_prefix(uint32_t count, uint64_t milliseconds, uint64_t deadline)
 
 static void router_up(bool restart, uint64_t deadline) {
     redialling = true;
-    hang_up(router);
+    for (uint32_t line = 0; line < MOST_LINES; line++)
+        hang_up(&router[line]);
     paths_clear(&table);
     uint64_t begun = now_ns();
-    begin_dialling(router);
-    dial(router);
+    for (uint32_t line = 0; line < conf.lines; line++) {
+        begin_dialling(&router[line]);
+        dial(&router[line]);
+    }
     bool ok = serve(restart ? exact : router_established, deadline);
     uint64_t end = now_ns();
     redialling = false;
@@ -580,6 +626,8 @@ static void obey(char *line) {
         nodes_up(a, b, c, deadline);
     else if (sscanf(line, "announce %u %u", &a, &b) == 2 && a <= b && b <= conf.nodes)
         announce(a, b, deadline);
+    else if (sscanf(line, "settle %u %u %u", &a, &b, &c) == 3 && a <= b && b <= conf.nodes)
+        settle(a, b, c, deadline);
     else if (sscanf(line, "die %u", &a) == 1 && a < conf.nodes)
         node_dies(a, deadline);
     else if (sscanf(line, "one %u %u", &a, &b) == 2)
@@ -587,6 +635,10 @@ static void obey(char *line) {
     else if (sscanf(line, "rest %u", &a) == 1) {
         serve(never, now_ns() + a * MS);
         answer(true, "\"ms\": %u", a);
+    } else if (sscanf(line, "router up plain %u", &a) == 1 && a && a <= MOST_LINES) {
+        conf.lines = a;
+        conf.add_path = false;
+        router_up(false, deadline);
     } else if (!strncmp(line, "router up", 9) || !strncmp(line, "router restart", 14))
         router_up(line[7] == 'r', deadline);
     else if (!strncmp(line, "reconnect", 9))
@@ -601,15 +653,15 @@ static void obey(char *line) {
 
 static void prepare(void) {
     uint32_t receivers = conf.straight ? conf.nodes : 0;
-    conf.sessions = conf.nodes + 1 + receivers;
+    conf.sessions = conf.nodes + MOST_LINES + receivers;
     sessions = calloc(conf.sessions, sizeof *sessions);
     updates = calloc(conf.nodes, sizeof *updates);
     paths_init(&table, conf.nodes, conf.prefixes + EXTRA_PREFIXES);
     for (uint32_t i = 0; i < conf.sessions; i++) {
         struct session *s = &sessions[i];
         s->fd = -1;
-        s->role = i < conf.nodes ? NODE : i == conf.nodes ? ROUTER : SINK;
-        s->node = s->role == SINK ? i - conf.nodes - 1 : i;
+        s->role = i < conf.nodes ? NODE : i < conf.nodes + MOST_LINES ? ROUTER : SINK;
+        s->node = s->role == SINK ? i - conf.nodes - MOST_LINES : s->role == ROUTER ? i - conf.nodes : i;
         s->in_capacity = s->role == NODE ? NODE_BUFFER : s->role == ROUTER ? ROUTER_BUFFER : ROUTER_BUFFER / 8;
         s->in = malloc(s->in_capacity);
         memset(s->in, 0, s->in_capacity);

@@ -6,12 +6,13 @@ exactly right.
 """
 
 import contextlib
+import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .reflectors import ASN, PORT, REFLECTOR, REFLECTORS, ROUTER, Reflector, Running
+from .reflectors import ASN, MODES, PORT, REFLECTOR, REFLECTORS, ROUTER, Reflector, Running
 from .results import Line, Recorder, Results
 from .rig import Failed, Rig
 from .sandbox import cpu_seconds, peak_rss_mb
@@ -23,6 +24,8 @@ SETTLE_MS = 1500
 # are 8 and 5.
 AT_ONCE = 4
 IDLE_SECONDS = 20
+# So long after the last change a table counts as settled.
+QUIET_MS = 500
 # A reflector that needs longer than this for the first line of a suite is not made to do it in every round.
 SLOW_SECONDS, SLOW_ROUNDS = 5, 2
 VERY_SLOW_SECONDS = 20
@@ -119,6 +122,22 @@ def million(world: World, lines: list[Line], record: Recorder) -> None:
     record(lines[2], peak_rss_mb(world.running.pid))
 
 
+def modes(world: World, lines: list[Line], record: Recorder) -> None:
+    """A table from cold for a router that takes ADD-PATH or does not, until nothing moves any more."""
+    settled, cpu, choice, moved = lines
+    plain = world.running.reflector.plain_lines
+    world.ask(f"router up plain {plain}" if plain else "router up")
+    world.ask(f"nodes up 0 {world.nodes} {AT_ONCE}", 60)
+    world.ask(f"rest {SETTLE_MS}")
+    before = cpu_seconds(world.running.pid)
+    answer = world.ask(f"settle 0 {world.nodes} {QUIET_MS}", world.patience)
+    spent = cpu_seconds(world.running.pid) - before
+    record(settled, answer["ms"])
+    record(cpu, spent)
+    record(choice, 100 * json.loads(world.running.stop())["choice_seconds"] / spent)
+    record(moved, answer["moves"])
+
+
 @dataclass(frozen=True, slots=True)
 class Suite:
     """One fresh reflector per round, and the lines it fills."""
@@ -131,6 +150,11 @@ class Suite:
     most_rounds: int
     patience: int
     paths_per_prefix: int  # how many the router is to hold
+    reflectors: tuple[Reflector, ...] = REFLECTORS
+
+    def among(self, programs: list[str]) -> list[Reflector]:
+        """What is played in this suite where only these programs are wanted."""
+        return [reflector for reflector in self.reflectors if reflector.program in programs]
 
 
 def _suite_table(name: str, nodes: int, prefixes: int, patience: int) -> Suite:
@@ -138,6 +162,7 @@ def _suite_table(name: str, nodes: int, prefixes: int, patience: int) -> Suite:
     return Suite(name, nodes + 1, prefixes, table, _table_lines(title), 100, patience, nodes + 1)
 
 
+_MODES_TITLE = "250 nodes x 400 prefixes, by what the router takes"
 _AT_ONCE_TITLE = "250 nodes, 5,000 paths"
 _IDLE_TITLE = "1000 sessions, 10,000 paths"
 _MILLION_TITLE = "1000 nodes x 1000 prefixes = 1,000,000 paths"
@@ -145,6 +170,15 @@ _MILLION_TITLE = "1000 nodes x 1000 prefixes = 1,000,000 paths"
 SUITES = (
     _suite_table("100x200", 100, 200, 15),
     _suite_table("250x400", 250, 400, 90),
+    Suite(
+        "modes", 250, 400, modes,
+        [
+            Line(_MODES_TITLE, "from cold: first UPDATE until nothing moves any more", "ms"),
+            Line(_MODES_TITLE, "the same: CPU time", "s"),
+            Line(_MODES_TITLE, "the same: the choice of paths, share of the CPU time", "%"),
+            Line(_MODES_TITLE, "the same: paths that moved to another node", "times"),
+        ], 100, 30, 250, MODES,
+    ),
     Suite(
         "reconnect", 250, 20, reconnect,
         [Line(_AT_ONCE_TITLE, "all reconnect at once, until all are Established", "s")], 3, 60, 250,
@@ -205,9 +239,9 @@ def rounds(suites: list[Suite], names: list[str], count: int, results: Results) 
     Noise that comes and goes so hits all of them alike. A reflector that is slow in a suite is left out of
     its later rounds, and one that failed in it twice as well.
     """
-    reflectors = [reflector for reflector in REFLECTORS if reflector.name in names]
     for number in range(count):
         for suite in suites:
+            reflectors = suite.among(names)
             for position in range(len(reflectors)):
                 reflector = reflectors[(position + number) % len(reflectors)]
                 if number < suite.most_rounds and not _enough(suite, reflector, number, results):
