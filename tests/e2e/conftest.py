@@ -37,6 +37,7 @@ def world(real_parts: None) -> Iterator[World]:
 def running(world: World) -> Iterator[World]:
     """The cluster with Onepeer deployed as it stands in deploy/, and Traefik on every node, seen by the router."""
     world.deploy()
+
     world.serve("traefik", TRAEFIK)
     world.routed(TRAEFIK, *MEMBERS)
     yield world

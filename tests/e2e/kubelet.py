@@ -42,7 +42,7 @@ for name in bin sbin lib lib64; do
   elif [ -d "/$name" ]; then mkdir -p "$root/$name"; mount --rbind "/$name" "$root/$name"; fi
 done
 mkdir -p "$root/etc" "$root/run" "$root/var"
-ln -s /run "$root/var/run"
+ln -s ../run "$root/var/run"
 for name in $IN_ETC; do [ ! -e "/etc/$name" ] || cp "/etc/$name" "$root/etc/$name"; done
 while [ "$1" != -- ]; do
   mkdir -p "$root$2"; mount --rbind "$1" "$root$2"
@@ -230,8 +230,12 @@ class Pod:
 
     def answers(self) -> bool:
         """Whether its readiness could be asked: its HTTP server is the last that it opens."""
-        assert self.process is None or self.process.alive(), f"Onepeer ended by itself:\n{self.output()}"
+        assert self.alive(), f"Onepeer ended by itself:\n{self.output()}"
         return bool(self.probe("livenessProbe") or self.events("http_listening"))
+
+    def alive(self) -> bool:
+        """Whether the container runs, or was stopped by the test."""
+        return self.process is None or self.process.alive()
 
     def probe(self, name: str) -> int:
         """The HTTP status of one of its probes, asked as kubelet asks it; 0 = nobody answers."""
@@ -255,11 +259,15 @@ class Pod:
         return [one for one in found if event is None or one.get("event") == event]
 
     def status(self) -> Any:
-        """What `onepeer status -o json` prints, without the half second that a start of Python takes."""
+        """What `onepeer status -o json` prints."""
+        return self.ask("status")
+
+    def ask(self, what: str) -> Any:
+        """What `onepeer WHAT -o json` prints, without the half second that a start of Python takes."""
         with socket.socket(socket.AF_UNIX) as one:
             one.settimeout(5)
             one.connect(str(self.socket))
-            one.sendall(b"GET /v1/status HTTP/1.0\r\n\r\n")
+            one.sendall(f"GET /v1/{what} HTTP/1.0\r\n\r\n".encode())
             answer = b"".join(iter(lambda: one.recv(65536), b""))
         return json.loads(answer.partition(b"\r\n\r\n")[2])
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 from tests.e2e.apiserver import Cluster, module, tools
 from tests.e2e.objects import FRR_K8S, METALLB, namespace, node, speaker_pod
-from tests.lab import Host, Process
+from tests.lab import Host, Process, wait_until
 from tests.lab.netns import run
 
 Mode = Literal["native", "frr-k8s"]
@@ -90,8 +90,29 @@ class NodeSpeaker:
     def output(self) -> str:
         return "\n".join(process.output() for process in self._processes)
 
+    def vtysh(self, command: str) -> str:
+        """Ask the FRR of a node in frr-k8s mode."""
+        return run(["vtysh", "--vty_socket", str(self._home / "run"), "-d", "bgpd", "-c", command])
+
+    def dial_now(self) -> None:
+        """What FRR does by itself every 120 s: it tries its neighbors again. Native speakers need no such help.
+
+        A BGPPeer's connectTime would make it a second, but native speakers refuse a configuration that has one.
+        """
+        if self.mode == "frr-k8s":
+            self.vtysh("clear bgp *")
+
+    def forgets(self) -> None:
+        """Wait until FRR has no neighbor: one that comes back too soon would wait for those 120 s."""
+        if self.mode == "frr-k8s":
+            wait_until(lambda: "neighbor" not in self.vtysh("show running-config"), 20, "FRR forgets", every=0.2)
+
+    @property
+    def _home(self) -> Path:
+        return self.host.folder / "frr-k8s"
+
     def _start_frr_k8s(self) -> None:
-        home = self.host.folder / "frr-k8s"
+        home = self._home
         for folder in ("etc", "run", "reloader", "tmp"):
             (home / folder).mkdir(parents=True, exist_ok=True)
         for name, text in FILES.items():

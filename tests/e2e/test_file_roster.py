@@ -32,7 +32,6 @@ def peered(world: World) -> Iterator[World]:
     world.cluster.apply(objects.bgp_peer("to-onepeer", ONEPEER, peerPort=1790))
     yield world
     world.withdraw("traefik", "gitea")
-    world.cluster.delete("bgppeers", "to-onepeer", objects.METALLB)
     world.undeploy()
 
 

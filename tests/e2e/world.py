@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.e2e import objects
 from tests.e2e.apiserver import ROOT, Cluster
-from tests.e2e.kubelet import Pod
+from tests.e2e.kubelet import NAMESPACE, Pod
 from tests.e2e.metallb import MetalLB, NodeSpeaker
 from tests.lab import FRR, Banner, Lab, Peer, flows, wait_until
 from tests.lab.netns import Process
@@ -93,12 +93,24 @@ class World:
         self.cluster.kubectl("label", "node", node, "onepeer.io/speaker=true", "--overwrite")
 
     def undeploy(self) -> None:
-        """`kubectl delete -k deploy/`, its pod with it."""
+        """Delete all that makes pods, and the pod. Namespace and roles stay: `apply` puts those right."""
         if self.pod is None:
             return
-        self.cluster.kubectl("delete", "-k", str(self.manifests()), "--ignore-not-found", "--wait=false")
+        makers = "deployments,daemonsets,replicasets,poddisruptionbudgets,configmaps"
+        # No garbage collector runs: each is named.
+        self.cluster.kubectl("delete", makers, "--all", "-n", NAMESPACE, "--wait=false")
         self.pod.remove()
         self.pod = None
+        self.forget_peers()
+
+    def forget_peers(self) -> None:
+        """Delete every BGPPeer; no speaker remembers any."""
+        self.cluster.kubectl("delete", "bgppeers", "--all", "-n", objects.METALLB)
+        self.speakers["leviathan3"].forgets()
+
+    def two_minutes_pass(self) -> None:
+        """After Onepeer was away: FRR tries again only every 120 s, and no test waits for that."""
+        self.speakers["leviathan3"].dial_now()
 
     # --- services ---
 
@@ -139,13 +151,18 @@ class World:
         begun = time.monotonic()
         want = sorted(self.v4(*nodes))
         wait_until(
-            lambda: self.router_host.route(f"{address}/32") == want,
+            lambda: self._alive() and self.router_host.route(f"{address}/32") == want,
             within,
             f"the router's kernel has {address} via {want}",
             seen=self.story,
             every=0.01,
         )
         return time.monotonic() - begun
+
+    def _alive(self) -> bool:
+        """Whether Onepeer runs, if it should; else what it said last is the failure."""
+        assert self.pod is None or self.pod.alive(), f"Onepeer ended by itself:\n{self.pod.output()}"
+        return True
 
     def who_answers(self, address: str, count: int = 90) -> set[str]:
         """The nodes that answered a client's connections."""
