@@ -10,6 +10,8 @@ Two loaded trees are equal when they ask for the same, so that a reload compares
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, Final, Literal, Self
@@ -17,7 +19,7 @@ from typing import Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from speaker.settings_check import cross_check, named_files, no_local_address, no_router_id, problems_of
-from speaker.settings_file import EACH, Problem, SettingsError, read_document
+from speaker.settings_file import EACH, Document, Problem, SettingsError, read_document
 from speaker.settings_values import (
     Address,
     AsNumber,
@@ -188,9 +190,11 @@ class Settings(Section):
     guard: Guard = Guard()
     """What they may announce."""
     router_id: Identifier = _resolved()
-    """Our BGP identifier. The first IPv4 listen address unless said, which nobody else can have."""
+    """Our BGP identifier. The first IPv4 listen address unless said, which nobody else can have; with
+    `nodes.kubernetes` with 127 in front, because there a node may have that address."""
     cluster_id: Identifier = _resolved()
-    """Ours in CLUSTER_LIST (RFC 4456). The router ID unless said; reflectors of the same nodes share one."""
+    """Ours in CLUSTER_LIST (RFC 4456). The router ID unless said; with `nodes.kubernetes` the AS number, because
+    reflectors of the same nodes share one."""
     graceful_restart: GracefulRestart = GracefulRestart()
     """How a restart of ours is hidden from the router."""
     control: Control = Control()
@@ -215,9 +219,10 @@ class Settings(Section):
             first = next((address for address in listen if address.version == 4), None)
             if first is None:
                 raise no_router_id().error()
-            self._resolve(router_id=first)
+            self._resolve(router_id=first if self.nodes.kubernetes is None else _beside(first))
         if self.cluster_id is None:
-            self._resolve(cluster_id=self.router_id)
+            in_cluster = self.nodes.kubernetes is not None
+            self._resolve(cluster_id=IPv4Address(self.asn) if in_cluster else self.router_id)
         if self.nodes.asn is None:
             self._resolve(nodes=self.nodes.model_copy(update={"asn": self.asn}))
         self._resolve(routers=tuple(self._router(at, router) for at, router in enumerate(self.routers)))
@@ -239,7 +244,7 @@ class Settings(Section):
 
 def load(path: Path) -> Settings:
     """The settings that `path` holds. Raises SettingsError, and nothing else, with all its mistakes."""
-    document = read_document(path)
+    document = _on_this_host(read_document(path))
     problems = list(document.problems)
     settings = None
     try:
@@ -251,6 +256,25 @@ def load(path: Path) -> Settings:
         raise SettingsError(problems, named_files(document, path.parent, _PASSWORDS))
     return settings
 
+
+def _on_this_host(document: Document) -> Document:
+    """With the addresses of the host that a pod is on, where the file has none of its own to listen on."""
+    hosts = [address.strip() for address in os.environ.get(HOST_IPS, "").split(",") if address.strip()]
+    data = document.data
+    listen = data.get("listen", {}) if isinstance(data, dict) else None
+    if not hosts or not isinstance(data, dict) or not isinstance(listen, dict) or "addresses" in listen:
+        return document
+    return replace(document, data={**data, "listen": {**listen, "addresses": hosts}})
+
+
+def _beside(address: IPv4Address) -> IPv4Address:
+    """An identifier that is no node's: the host's own speaker has its address, and an identifier must be alone in its
+    AS (RFC 6286). No host on a wire has 127; FRR refuses 224 and above."""
+    return IPv4Address(bytes((127,)) + address.packed[1:])
+
+
+HOST_IPS: Final = "ONEPEER_HOST_IPS"
+"""The environment variable with the addresses of the host, as the downward API gives them: `status.hostIPs`."""
 
 EXAMPLES: Final = {
     "asn": "asn: 64512",

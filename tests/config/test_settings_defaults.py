@@ -119,3 +119,27 @@ def test_in_a_cluster_four_lines_are_enough(tmp_path: Path) -> None:
     assert found.nodes.kubernetes.bgp_peers.manage
     assert found.nodes.kubernetes.selector is None
     assert str(found.state_dir) == "/var/lib/onepeer"
+
+
+CLUSTER = """asn: 64512
+routers: [{address: 192.168.3.1}]
+nodes: {kubernetes: {}}
+"""
+
+
+def test_in_a_pod_the_as_and_the_router_are_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The host's addresses come from the downward API; the host's own speaker has its address as identifier already."""
+    monkeypatch.setenv("ONEPEER_HOST_IPS", "192.168.3.31,fd00:3::31")
+    found = settings(tmp_path, CLUSTER)
+    assert list(map(str, found.listen.addresses)) == ["192.168.3.31", "fd00:3::31"]
+    assert str(found.routers[0].local_address) == "192.168.3.31"
+    assert (str(found.router_id), str(found.cluster_id)) == ("127.168.3.31", "0.0.252.0")
+
+
+def test_what_the_file_says_goes_before_the_pods_own_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONEPEER_HOST_IPS", "192.168.3.31")
+    said = "listen: {addresses: [192.168.3.10]}\nrouter_id: 192.168.3.99\n"
+    found = settings(tmp_path, CLUSTER + said)
+    assert list(map(str, found.listen.addresses)) == ["192.168.3.10"]
+    assert str(found.router_id) == "192.168.3.99"
+    assert str(settings(tmp_path, CLUSTER + "listen: {port: 1791}\n").listen.addresses[0]) == "192.168.3.31"
