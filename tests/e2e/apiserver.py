@@ -22,7 +22,9 @@ ADMIN = "e2e-admin"
 PORT = 6443
 READY = 60.0
 """Seconds that the API server may take; three are usual."""
-CONTROLLERS = "deployment-controller,replicaset-controller,daemonset-controller,disruption-controller"
+CONTROLLERS = ",".join(
+    f"{kind}-controller" for kind in ("deployment", "replicaset", "daemonset", "disruption", "endpointslice")
+)
 APPLY = "application/apply-patch+yaml"
 
 
@@ -60,6 +62,10 @@ class Cluster:
         self._api: Process
         self._connection: http.client.HTTPSConnection | None = None
         host.lab.on_close(self._hang_up)
+
+    def another(self) -> "Cluster":
+        """The same for another thread: a connection is one thread's."""
+        return Cluster(self.host)
 
     def start(self) -> None:
         """All of it, once; returns when it answers."""

@@ -103,9 +103,12 @@ class NodeSpeaker:
             self.vtysh("clear bgp *")
 
     def forgets(self) -> None:
-        """Wait until FRR has no neighbor: one that comes back too soon would wait for those 120 s."""
+        """Wait until FRR has no neighbor: one that comes back too soon would wait for those 120 s.
+
+        After the API server was away, the speaker asks it again only every half minute.
+        """
         if self.mode == "frr-k8s":
-            wait_until(lambda: "neighbor" not in self.vtysh("show running-config"), 20, "FRR forgets", every=0.2)
+            wait_until(lambda: "neighbor" not in self.vtysh("show running-config"), 90, "FRR forgets", every=0.2)
 
     @property
     def _home(self) -> Path:

@@ -115,8 +115,9 @@ def test_onepeer_restarts_while_the_api_server_is_away(running: World, pod: Pod)
     try:
         pod.crash()
         pod.start()
+        wait_until(lambda: running.up() >= {"leviathan1", "leviathan2"}, 20, "native nodes are back", seen=pod.output)
         running.two_minutes_pass()
-        running.all_up(*MEMBERS, within=90)
+        running.all_up(*MEMBERS)
         running.routed(TRAEFIK, *MEMBERS)
         running.reached(TRAEFIK, *MEMBERS)
         assert _problem(pod)
@@ -134,9 +135,12 @@ class Dropping:
         self._host, self._other = one, other.v4
 
     def __enter__(self) -> None:
-        rules = f"table ip hole {{ chain in {{ type filter hook input priority 0; ip saddr {self._other} drop; }}\n"
-        rules += f"chain out {{ type filter hook output priority 0; ip daddr {self._other} drop; }} }}"
-        self._host.run("nft", rules)
+        drops = (("input", "saddr"), ("output", "daddr"))
+        chains = [
+            f"chain {hook} {{\n type filter hook {hook} priority 0;\n ip {end} {self._other} drop;\n}}\n"
+            for hook, end in drops
+        ]
+        self._host.run("nft", f"table ip hole {{\n{''.join(chains)}}}\n")
 
     def __exit__(self, *_: object) -> None:
         self._host.run("nft", "delete table ip hole")

@@ -81,15 +81,9 @@ def test_nodes_are_made_to_dial_after_onepeer_was_away(clean: World) -> None:
 def test_a_password_is_rotated(clean: World) -> None:
     """Two Secrets change, and no pod restarts; with the old password nobody gets in."""
     _set_password(clean, "blue-lantern")
-    settings = (
-        (ROOT / "deploy" / "onepeer.yaml")
-        .read_text()
-        .replace(
-            "nodes: {kubernetes: {}}",
-            "nodes:\n  kubernetes: {bgp_peers: {password_secret: onepeer-nodes}}\n"
-            "  password_file: /etc/onepeer-passwords/nodes",
-        )
-    )
+    settings = (ROOT / "deploy" / "onepeer.yaml").read_text()
+    settings = settings.replace("kubernetes: {}\n", "kubernetes: {bgp_peers: {password_secret: onepeer-nodes}}\n")
+    settings += "  password_file: /etc/onepeer-passwords/nodes\n"
     pod = clean.deploy(settings=settings)
     clean.serve("traefik", TRAEFIK)
     clean.routed(TRAEFIK, *MEMBERS)
