@@ -22,9 +22,8 @@ ADMIN = "e2e-admin"
 PORT = 6443
 READY = 60.0
 """Seconds that the API server may take; three are usual."""
-CONTROLLERS = ",".join(
-    f"{kind}-controller" for kind in ("deployment", "replicaset", "daemonset", "disruption", "endpointslice")
-)
+CONTROLLED = ("deployment", "replicaset", "daemonset", "disruption", "endpointslice", "namespace")
+CONTROLLERS = ",".join(f"{kind}-controller" for kind in CONTROLLED)
 APPLY = "application/apply-patch+yaml"
 
 

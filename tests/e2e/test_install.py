@@ -123,15 +123,17 @@ class Reader:
 @pytest.fixture
 def kubelet(world: World) -> Iterator[Kubelet]:
     """Runs Onepeer's pod when one is made; everything is away afterwards."""
+    world.wipe()
     world.router.replace_peers([])
     one = Kubelet(world)
     one.start()
     yield one
     one.stop()
-    world.pod = one.pod
     world.router.replace_peers([Peer(ONEPEER, ASN)])
     world.cluster.kubectl("delete", "deployments,replicasets,pods,services", "--all", "--wait=false", check=False)
+    world.pod = one.pod
     world.undeploy()
+    world.wipe()
 
 
 def test_the_page_from_kubectl_to_the_first_reached_service(world: World, kubelet: Kubelet, tmp_path: Path) -> None:

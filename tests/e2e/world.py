@@ -101,7 +101,13 @@ class World:
         self.cluster.kubectl("delete", makers, "--all", "-n", NAMESPACE, "--wait=false")
         self.pod.remove()
         self.pod = None
+        self.cluster.kubectl("label", "node", "--all", "onepeer.io/speaker-")
         self.forget_peers()
+
+    def wipe(self) -> None:
+        """Delete the namespace and the roles, too, and wait for the end of it: a cluster that never had Onepeer."""
+        self.cluster.kubectl("delete", "-k", str(self.manifests()), "--ignore-not-found", "--wait=false")
+        wait_until(lambda: self.cluster.find("namespaces", NAMESPACE) is None, 60, "the namespace is gone", every=0.3)
 
     def forget_peers(self) -> None:
         """Delete every BGPPeer; no speaker remembers any."""
