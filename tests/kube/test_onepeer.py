@@ -151,7 +151,7 @@ async def test_after_a_start_without_any_session_the_peer_is_touched_once(server
     """So that native speakers, which back off up to two minutes, dial at once."""
     server.put_node("leviathan1", stage.host(31))
     await start(stage, server)
-    await until(lambda: len(stage.said("bgp_peer_kept")) == 2, "made, then touched", 15)
+    await until(lambda: len(stage.said("bgp_peer_kept")) == 2, "made, then touched", 25)
     assert [one["why"][:7] for one in stage.said("bgp_peer_kept")] == ["it was ", "no node"]
     await stage.node(1)
     await asyncio.sleep(2)

@@ -34,8 +34,10 @@ REPLICA: Final = "onepeer.io/replica"
 NODE: Final = "onepeer.io/node"
 """Annotation: the Node that the replica runs on, where it is one."""
 
-AWAY: Final = 3.0
-"""Seconds without any session before the first touch. FRR dials each second, native after 1 and 2 s at first."""
+AWAY: Final = 1.0
+"""Seconds without any session before the first touch. Native dials after 1 and 2 s at first, then up to 2 minutes."""
+MADE: Final = 10.0
+"""The same after a peer was made: MetalLB's FRR modes take some seconds until they dial."""
 AGAIN: Final = 60.0
 AGAIN_MOST: Final = 600.0
 """Seconds between two touches: the first pause, twice as long each time, up to this."""
@@ -178,7 +180,7 @@ class PeerKeeper:
             if (facts is not None and not facts.ours) or self._taken(name, body, present):
                 continue
             if facts is None:
-                self._next_touch = now + AWAY
+                self._next_touch = now + MADE
                 yield Apply(body, "it was missing")
             elif _differs(body, facts.spec):
                 yield Apply(body, "it was not as it should be")

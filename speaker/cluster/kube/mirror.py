@@ -215,7 +215,8 @@ class Mirror(Generic[T]):
             if self._nonsense % POISON == 0:
                 self._relist(now)
         self._pause(now, PAUSE_OWN_FAULT if error.why in OWN_FAULT else PAUSE_MOST, once=error.why is Why.GONE)
-        if self._failures >= TELL_AFTER or error.why in OWN_FAULT:
+        # A silence has lasted for the whole of a watch, or of a listing: it needs no second one.
+        if self._failures >= TELL_AFTER or error.why in OWN_FAULT or error.why is Why.SILENT:
             self._tell(error, now)
 
     # --- inside

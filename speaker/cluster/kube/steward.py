@@ -22,8 +22,8 @@ from speaker.cluster.kube.view import Mirrors
 from speaker.config import Settings
 from speaker.log import LogEvent
 
-LOOK: Final = 0.5
-"""Seconds between two looks."""
+LOOK: Final = 1.0
+"""Seconds between two looks. With 1000 nodes a look is 3 ms."""
 SECONDS: Final = 5.0
 """For one request."""
 SETTLE: Final = 1.0
