@@ -46,6 +46,9 @@ SETTLE_LOOK = 0.1
 #: Seconds between two looks at the kernel's count of calls with a wrong TCP MD5 signature.
 MD5_LOOK = 2.0
 
+#: Seconds that callers wait for the first roster at most. MetalLB's native speaker waits 10 s for our OPEN.
+FIRST_ROSTER = 5.0
+
 #: Seconds for the last NOTIFICATIONs to leave.
 FAREWELL = 0.2
 
@@ -75,6 +78,7 @@ class Speaker:
         self._log = structlog.get_logger()
         self._loop = asyncio.get_running_loop()
         self._listeners: dict[tuple[Address, int], Listener] = {}
+        self._answering = False
         self._report = Report(self)
         self._stop = asyncio.Event()
         self._hangup = asyncio.Event()
@@ -122,6 +126,7 @@ class Speaker:
         self._loop.add_signal_handler(signal.SIGHUP, self._hangup.set)
         async with asyncio.TaskGroup() as self._group:
             self._restart_roster(self.settings)
+            self._loop.call_later(FIRST_ROSTER, self._answer_calls)
             tasks = [self._group.create_task(w) for w in (self._follow_settings(), self._settle(), self._watch_md5())]
             try:
                 yield
@@ -155,6 +160,8 @@ class Speaker:
         try:
             for address, port in sorted(_wanted(settings) - self._listeners.keys(), key=str):
                 opened[address, port] = Listener(address, port, self._take_call, self._listen_trouble)
+                if self._answering:
+                    opened[address, port].answer()
         except SocketError as error:
             for listener in opened.values():
                 listener.close()
@@ -178,6 +185,13 @@ class Speaker:
 
     def _take_call(self, caller: Address, local: Address) -> Connection | None:
         return self.peering.take_call(caller, local)
+
+    def _answer_calls(self) -> None:
+        """The roster is there, or is not to be waited for any longer: callers can be told from strangers."""
+        if not self._answering:
+            self._answering = True
+            for listener in self._listeners.values():
+                listener.answer()
 
     def _listen_trouble(self, what: str) -> None:
         self._log.error(
@@ -337,6 +351,7 @@ class Speaker:
                 self._set_allowed(item, settings)
             else:
                 self._set_roster(item, settings)
+                self._answer_calls()
 
     def _seen(self) -> Seen:
         """What the cluster is told of."""

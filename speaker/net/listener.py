@@ -1,5 +1,7 @@
 """Who calls us? Listening sockets, and the first look at a caller.
 
+A socket listens before it is answered: after a start a node that calls before the roster is there waits for it, where a
+refusal would keep it away for up to two minutes (MetalLB native backs off, FRR has a connect timer of 120 s).
 A caller is judged by its address before anything is said to it. One that is refused gets a RST and no octet: MetalLB's
 native speaker dials again at once when it is refused after an OPEN, and backs off when it is refused before.
 """
@@ -40,6 +42,11 @@ class Listener:
         self._passwords: dict[Address, bytes] = {}
         self._hops: dict[Address, int] = {}
         self._tasks: set[asyncio.Task[object]] = set()
+        self._answers = False
+
+    def answer(self) -> None:
+        """Take calls from now on. Until then they wait in the kernel, which has shaken hands with them."""
+        self._answers = True
         self._loop.add_reader(self._sock, self._accept)
 
     def set_passwords(self, passwords: Mapping[Address, bytes]) -> None:
@@ -109,5 +116,5 @@ class Listener:
         self._loop.call_later(PAUSE, self._resume)
 
     def _resume(self) -> None:
-        if self._sock.fileno() >= 0:
+        if self._answers and self._sock.fileno() >= 0:
             self._loop.add_reader(self._sock, self._accept)

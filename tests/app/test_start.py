@@ -3,6 +3,7 @@
 import socket
 
 from tests.app.stage import PORT, Stage, until
+from tests.app.wire import Identity
 
 
 async def test_a_listen_address_of_another_host_ends_it(stage: Stage) -> None:
@@ -56,6 +57,18 @@ async def test_a_broken_roster_is_told_and_the_start_goes_on(stage: Stage) -> No
     assert stage.status().roster.problem is None
     node = await stage.node(1)
     assert node.up
+
+
+async def test_a_node_that_calls_before_the_roster_is_there_waits_for_it(stage: Stage) -> None:
+    """A refusal would keep FRR away for its connect timer of two minutes; the kernel holds the call meanwhile."""
+    stage.prepare()
+    stage.roster[0]["addresses"] = ["not-an-address"]
+    await stage.start()
+    early = await stage.call(31, Identity(stage.host(31)))
+    stage.roster[0]["addresses"] = [stage.host(31)]
+    await stage.change_roster()
+    await until(lambda: early.up, "the first call is the session")
+    assert not stage.said("stranger_refused")
 
 
 async def test_an_empty_roster_is_in_force_and_remarked(stage: Stage) -> None:

@@ -24,6 +24,7 @@ async def test_calls_wait_while_there_are_no_file_descriptors(stage: Stage, monk
         callers.append(str(caller))
 
     one = Listener(here, PORT, take, told.append)
+    one.answer()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with socket.socket() as sock:
         sock.setblocking(False)
