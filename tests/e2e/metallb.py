@@ -60,7 +60,10 @@ class NodeSpeaker:
 
     def register(self) -> None:
         """The Node and the speaker's Pod, as its kubelet and the DaemonSet's controller would have them."""
-        self.metallb.cluster.apply(node(self.host.name, *self.host.addresses), speaker_pod(self.host.name))
+        cluster = self.metallb.cluster
+        cluster.apply(node(self.host.name, *self.host.addresses), speaker_pod(self.host.name))
+        # The API server taints a new Node; kube-controller-manager's node lifecycle would take that off a Ready one.
+        cluster.patch("nodes", self.host.name, {"spec": {"taints": None}})
 
     def start(self) -> None:
         """All its containers."""

@@ -8,11 +8,12 @@ import yaml
 
 from tests.e2e import objects, onefile
 from tests.e2e.apiserver import ROOT, Refused
-from tests.e2e.kubelet import NAMESPACE
+from tests.e2e.kubelet import NAMESPACE, Pod
 from tests.e2e.objects import METALLB
-from tests.e2e.world import MEMBERS, TRAEFIK, World
-from tests.lab import wait_until
+from tests.e2e.world import ASN, FRR_SOON, GITEA, MEMBERS, ONEPEER, SOON, TRAEFIK, Ping, World
+from tests.lab import Peer, wait_until
 
+REPLICAS = ("leviathan1", "leviathan2")
 OVERLAYS = ["", "overlays/daemonset", "overlays/own-bgppeers"]
 
 
@@ -20,7 +21,7 @@ OVERLAYS = ["", "overlays/daemonset", "overlays/own-bgppeers"]
 def clean(world: World) -> Iterator[World]:
     """A cluster without Onepeer, before and after."""
     yield world
-    world.withdraw("traefik")
+    world.withdraw("traefik", "gitea")
     world.undeploy()
 
 
@@ -67,7 +68,8 @@ def test_the_container_needs_no_right_that_it_has_not(clean: World) -> None:
     assert lines["Uid"].split() == ["65532"] * 4
     assert {lines[key] for key in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {"0" * 16}
     assert lines["NoNewPrivs"] == "1"
-    assert {pod.probe(name) for name in ("startupProbe", "livenessProbe", "readinessProbe")} == {200}
+    wait_until(lambda: pod.probe("readinessProbe") == 200, SOON, "it is ready", seen=pod.output)
+    assert {pod.probe(name) for name in ("startupProbe", "livenessProbe")} == {200}
     assert not pod.events("request_failed")
 
 
@@ -88,15 +90,46 @@ def test_an_edited_settings_file_is_taken_up_without_a_restart(clean: World) -> 
 
 def test_the_overlay_for_own_bgppeers(clean: World) -> None:
     """People wrote the BGPPeer, in its own words; Onepeer neither makes one nor may."""
-    clean.deploy("overlays/own-bgppeers")
+    pod = clean.deploy("overlays/own-bgppeers")
     clean.serve("traefik", TRAEFIK)
     clean.routed(TRAEFIK, *MEMBERS)
     clean.reached(TRAEFIK, *MEMBERS)
     found = clean.cluster.get("bgppeers", namespace=METALLB)["items"]
     assert [one["metadata"]["name"] for one in found] == ["to-onepeer"]
+    status = pod.status()
+    assert status["roster"]["problem"] is None
+    assert status["health"] == "ok"
     may = ("auth", "can-i", "--as=system:serviceaccount:onepeer-system:onepeer", "-n", METALLB)
     assert clean.cluster.kubectl(*may, "create", "bgppeers", check=False).strip() == "no"
     assert clean.cluster.kubectl(*may, "list", "ipaddresspools", check=False).strip() == "yes"
+
+
+def test_the_overlay_with_several_replicas(clean: World) -> None:
+    """Each has a line on the router; one that dies takes nothing with it, not a packet."""
+    clean.router.replace_peers([Peer(clean.hosts[name].v4, ASN) for name in REPLICAS])
+    clean.label("leviathan2")
+    pod = clean.deploy("overlays/daemonset")
+    other = Pod(clean.cluster, clean.hosts["leviathan2"])
+    other.schedule()
+    other.start()
+    try:
+        clean.serve("traefik", TRAEFIK)
+        clean.all_up(*MEMBERS)
+        wait_until(lambda: set(other.status()["nodes_up"]) == set(MEMBERS), FRR_SOON, "both have all nodes")
+        clean.routed(TRAEFIK, *MEMBERS)
+        paths = len(clean.router.paths(f"{TRAEFIK}/32"))
+        assert paths == len(MEMBERS) * len(REPLICAS), paths
+        ping = Ping(clean, TRAEFIK)
+        pod.crash()
+        wait_until(lambda: not clean.router.established(pod.host.v4), SOON, "the router has noticed")
+        clean.serve("gitea", GITEA)
+        clean.routed(GITEA, *MEMBERS)
+        lost, sent = ping.lost()
+        assert lost == 0, f"{lost} of {sent} packets lost"
+        clean.reached(TRAEFIK, *MEMBERS)
+    finally:
+        other.stop()
+        clean.router.replace_peers([Peer(ONEPEER, ASN)])
 
 
 def _objects(overlay: str) -> list[objects.Object]:

@@ -101,6 +101,8 @@ class World:
         self.cluster.kubectl("delete", makers, "--all", "-n", NAMESPACE, "--wait=false")
         self.pod.remove()
         self.pod = None
+        # The router keeps the routes of one that went gracefully, and would show them to the next test.
+        self.router.replace_peers(self.router.peers)
         self.cluster.kubectl("label", "node", "--all", "onepeer.io/speaker-")
         self.forget_peers()
 
