@@ -12,15 +12,20 @@ a tuple are as fast, but mix badly: over 20,000 prefixes the busiest of ten node
 import hashlib
 import math
 import struct
-from operator import attrgetter
+from collections.abc import Iterable, Iterator
+from operator import attrgetter, itemgetter
 
-from speaker.rib.decide import Paths
+from speaker.rib.decide import Cost, Paths
 from speaker.rib.source import Source
 
 #: Below every score.
 NEVER = -math.inf
 
 _LANE = 16  # octets from one seed to the next: a product of two seeds never runs over
+_MIXED = struct.Struct("<4xI8x")  # in such a product, what a score is made of
+_HIGHEST_OCTET = 7  # of that
+_LARGE = 48  # sources from which on it pays to look for the highest
+_points = itemgetter(0)
 _BITS = 0xFFFFFFFF
 _RANGE = 1 << 32
 
@@ -40,25 +45,45 @@ def score(one: int, other: int, weight: int | None) -> float:
 class Group:
     """Sources that want the same seats: paths of one cost, each with a next hop of its own."""
 
-    def __init__(self, paths: Paths, seeds: dict[Source, int], *, weighted: bool) -> None:
+    def __init__(self, paths: Paths, cost: Cost, seeds: dict[Source, int], *, weighted: bool) -> None:
         self.paths = paths
+        self.cost = cost
         self.sources = list(paths)
-        self.at = dict(zip(paths, range(len(paths)), strict=True))
         self.by_next_hop = dict(zip(map(attrgetter("next_hop"), paths.values()), paths, strict=True))
         self._weights = [source.weight for source in paths] if weighted else None
+        self._seeds_of = seeds
         octets = b"".join([seeds[source].to_bytes(_LANE, "little") for source in paths])
         self._seeds = int.from_bytes(octets, "little")
-        self._upper_half = struct.Struct("<" + "4xI8x" * len(paths))
 
-    def scores(self, of: int) -> list[float]:
-        """What `score` gives for this seed and each of the sources, in the order of `sources`."""
-        octets = (self._seeds * of).to_bytes(self._upper_half.size, "little")
-        mixed = self._upper_half.unpack(octets)
-        if self._weights is None:
-            return list(mixed)
-        return list(map(_weigh, mixed, self._weights))
+    def only(self, sources: set[Source]) -> "Group":
+        """Those of the group that are among these."""
+        paths = {source: attributes for source, attributes in self.paths.items() if source in sources}
+        return Group(paths, self.cost, self._seeds_of, weighted=self._weights is not None)
+
+    def ranked(self, of: int) -> Iterator[tuple[float, Source]]:
+        """What `score` gives for this seed and each of the sources, the highest first.
+
+        Of a large group few are ever asked for. So only those are made numbers: they are found by their highest octet.
+        """
+        octets = (self._seeds * of).to_bytes(_LANE * len(self.sources), "little")
+        if self._weights is not None or len(self.sources) < _LARGE:
+            scores: Iterable[float] = [mixed for (mixed,) in _MIXED.iter_unpack(octets)]
+            if self._weights is not None:
+                scores = map(_weigh, scores, self._weights)
+            yield from sorted(zip(scores, self.sources, strict=True), key=_points, reverse=True)
+            return
+        highest_octets = octets[_HIGHEST_OCTET::_LANE]
+        for octet in range(0xFF, -1, -1):
+            at = highest_octets.find(octet)
+            alike: list[tuple[float, Source]] = []
+            while at >= 0:
+                alike.append((_MIXED.unpack_from(octets, at * _LANE)[0], self.sources[at]))
+                at = highest_octets.find(octet, at + 1)
+            if len(alike) > 1:
+                alike.sort(key=_points, reverse=True)
+            yield from alike
 
 
-def _weigh(mixed: int, weight: int) -> float:
+def _weigh(mixed: float, weight: int) -> float:
     """Weighted rendezvous: the highest of -weight / ln(u) has each source in proportion to its weight."""
     return -weight / math.log((mixed + 0.5) / _RANGE)

@@ -18,7 +18,9 @@ so that the same path comes back with the session.
 
 The choice must cost less than a tenth of reading and sending the paths. So nothing is computed for a path that
 changes nothing: a row keeps the cost and the lowest score that sit, and what comes is held against both
-(`_contenders`); what goes matters only where it sat. Prefixes with the same paths share a group.
+(`_contenders`); what goes matters only where it sat. Prefixes with the same paths share a group. Where many sources
+come at once, a prefix is looked at once for all of them (`_seat_crowd`): measured, 247 nodes that follow 3 on four
+lanes take 15 ms so, and 100 one by one.
 """
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -77,9 +79,13 @@ class _Row:
 class Seats:
     """The seats of all prefixes of one table towards one router.
 
+    crowd   so many sources that come at once are seated prefix by prefix, for that is cheaper then
+
     `full` is the reason given for a path that finds no seat. Without `worse_too` paths worse than the best
     are never seated, since the router could not use them beside it.
     """
+
+    crowd = 16
 
     def __init__(self, table: Table, count: int, full: NotPlaced, *, worse_too: bool = False) -> None:
         self._table = table
@@ -101,7 +107,11 @@ class Seats:
 
     def apply(self, changes: Sequence[Change]) -> Iterator[Move]:
         """What follows from these changes of the table, which are all since last asked."""
-        self._shares.count({change.source for change in changes}, len(self._open))
+        touched = {change.source for change in changes}
+        crowd = touched.difference(self._shares.seeds) if self._open else set()
+        if len(crowd) < self.crowd:
+            crowd = set()
+        self._shares.count(touched, len(self._open))
         for source, prefixes, attributes in changes:
             if attributes is None or not self._open:
                 held = self._held.get(source, ())
@@ -109,9 +119,13 @@ class Seats:
                     yield from self._settle(prefix)
         # From here on nobody sits who is gone.
         self._catch_up()
+        if crowd:
+            yield from self._seat_crowd(crowd)
         new: set[bytes] = set()  # prefixes first met here: settled with all that the table has by now
         for source, prefixes, attributes in changes:
-            if attributes is None or not self._open or source not in self._shares.seeds or new.issuperset(prefixes):
+            if attributes is None or not self._open or source in crowd or source not in self._shares.seeds:
+                continue
+            if new.issuperset(prefixes):
                 continue
             if self._shares.above:
                 yield from self._relieve(source, prefixes)
@@ -219,6 +233,40 @@ class Seats:
         if row.contested and points > row.floor and not sits and self._shares.is_below(source):
             yield from self._take(prefix, row, row.weakest, (source, attributes), points)
 
+    def _seat_crowd(self, crowd: set[Source]) -> Iterator[Move]:
+        """Many sources come at once: a look at each prefix is less than one at each path of each of them."""
+        group, coming = None, None
+        for prefix, paths in list(self._table.prefixes.items()):
+            if crowd.isdisjoint(paths):
+                continue
+            row = self._rows.get(prefix)
+            groups = self._eligible(row, paths) if row is not None and len(row.contested) == len(self._open) else []
+            if row is None or len(groups) != 1 or self._mixed_med or row.cost is not groups[0].cost:
+                groups = yield from self._settle(prefix)
+                row = self._rows[prefix]
+            if row.contested:
+                if coming is None or groups[-1] is not group:
+                    group = groups[-1]
+                    coming = group.only(crowd)
+                yield from self._arrive_together(prefix, row, coming)
+
+    def _arrive_together(self, prefix: bytes, row: _Row, coming: Group) -> Iterator[Move]:
+        """Rule 6 for all that come to a prefix."""
+        shares = self._shares
+        for points, source in coming.ranked(row.seed):
+            seat = row.weakest
+            if shares.above:
+                too_many = [s for s in row.contested if (held := row.seats[s]) and shares.is_above(held[0])]
+                seat = min(too_many, key=row.points.__getitem__, default=seat)
+            before = row.seats[seat]
+            assert before is not None
+            if points <= row.floor and not shares.is_above(before[0]):
+                return
+            if shares.is_below(source) and prefix not in self._held.get(source, ()):
+                yield from self._take(prefix, row, seat, (source, coming.paths[source]), points)
+                if not shares.is_above(before[0]):
+                    shares.above.discard(before[0])
+
     def _relieve(self, source: Source, prefixes: list[bytes]) -> Iterator[Move]:
         """Rule 6, those above their limit: they give first where the one that comes has the higher score, or almost."""
         shares = self._shares
@@ -322,16 +370,10 @@ class Seats:
                 free.append(seat)
         if not waiting or not free:
             return
-        scores = group.scores(row.seed)
-        for source in seated:
-            if source in group.paths:
-                scores[group.at[source]] = NEVER
         at_limit: list[tuple[Source, float]] = []
-        for _ in range(waiting):
-            points = max(scores)
-            at = scores.index(points)
-            scores[at] = NEVER
-            source = group.sources[at]
+        for points, source in group.ranked(row.seed):
+            if source in seated:
+                continue
             if self._shares.is_below(source):
                 self._sit(prefix, row, free.pop(0), (source, group.paths[source]), points)
                 if not free:
@@ -382,7 +424,8 @@ class Seats:
         for equal in (paths,) if alike else cost_classes(paths):
             chosen = _one_each(row, equal, next_hops)
             if chosen:
-                groups.append(Group(chosen, self._shares.seeds, weighted=self._shares.weighted))
+                cost = self._cost(*next(iter(chosen.items())))
+                groups.append(Group(chosen, cost, self._shares.seeds, weighted=self._shares.weighted))
                 next_hops.update(groups[-1].by_next_hop)
             if len(next_hops) >= enough:
                 break

@@ -1,10 +1,12 @@
 """Rendezvous scores: the same on every replica, well mixed, and in proportion to weights."""
 
 from collections import Counter
+from operator import itemgetter
 
 import pytest
 
 from speaker.paths.groups import Group, score, seed
+from speaker.rib.decide import cost
 from tests.paths.world import host_routes, paths_of, source
 
 PREFIXES = host_routes(4000)
@@ -17,14 +19,16 @@ def test_scores_are_the_same_in_every_process_and_version() -> None:
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_a_groups_scores_are_those_of_its_sources(weighted: bool) -> None:
-    """All at once, or one by one."""
-    sources = [source(number, weight=number) for number in range(1, 40)]
+@pytest.mark.parametrize("size", [3, 40, 200])
+def test_a_group_ranks_its_sources_by_their_scores(weighted: bool, size: int) -> None:
+    """All at once, or one by one: the same figures, the highest first."""
+    sources = [source(number, weight=1 + number % 5) for number in range(1, size + 1)]
     seeds = {one: seed(one.path_id) for one in sources}
-    group = Group({one: paths_of(one) for one in sources}, seeds, weighted=weighted)
+    paths = {one: paths_of(one) for one in sources}
+    group = Group(paths, cost(*next(iter(paths.items()))), seeds, weighted=weighted)
     for prefix in PREFIXES[:50]:
-        alone = [score(seed(prefix), seeds[one], one.weight if weighted else None) for one in sources]
-        assert group.scores(seed(prefix)) == alone
+        alone = [(score(seed(prefix), seeds[one], one.weight if weighted else None), one) for one in sources]
+        assert list(group.ranked(seed(prefix))) == sorted(alone, key=itemgetter(0), reverse=True)
 
 
 @pytest.mark.parametrize("nodes", [2, 3, 10, 50])

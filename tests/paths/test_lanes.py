@@ -1,5 +1,6 @@
 """K plain sessions carry K next hops of every prefix: what holds whatever happens to nodes and lanes."""
 
+import pytest
 from hypothesis.stateful import invariant
 
 from speaker.paths.base import NotPlaced, PathMode
@@ -133,6 +134,20 @@ class _SeveralAses(_EveryLane, _NextHopOnce, _Living, _WhereAgrees):
     costs = tuple({"longer": 1, "asn": asn, "med": med} for asn in (65001, 65002) for med in (0, 1, 2))
 
 
+class _Crowds(_SeveralAses):
+    """All this holds too where nodes that come are seated prefix by prefix, and without MED as well."""
+
+    costs = ({}, *_SeveralAses.costs)
+
+    def build(self, table: Table) -> PathMode:
+        return crowded(Lanes(table, LANES))
+
+
+class _ChurnInCrowds(_OneLanePerChurn):
+    def build(self, table: Table) -> PathMode:
+        return crowded(Lanes(table, LANES))
+
+
 TestTheRouterGetsANextHopForEveryLane = case(_EveryLane)
 TestNoNextHopIsOnTwoLanes = case(_NextHopOnce)
 TestLanesCarryLivingPathsOnly = case(_Living)
@@ -143,6 +158,34 @@ TestALanesFallLosesNoNextHopThatFitsElsewhere = case(_FallLosesNothing)
 TestALaneThatComesBackMovesNothingElse = case(_ReturnMovesNothing)
 TestRoutesNamesTheLaneThatCarriesAPath = case(_WhereAgrees)
 TestLanesHoldWithMedAmongSeveralAses = case(_SeveralAses)
+TestLanesHoldWhereNodesComeInCrowds = case(_Crowds)
+TestChurnOfOneNodeChangesOneLaneInACrowdToo = case(_ChurnInCrowds)
+
+
+def crowded(lanes: Lanes) -> Lanes:
+    """One node is a crowd for these."""
+    lanes._seats.crowd = 1
+    return lanes
+
+
+@pytest.mark.parametrize("first", [1, 3, 20])
+def test_a_crowd_takes_its_share_from_those_who_were_there(first: int) -> None:
+    """A hundred nodes follow a few, all in one loop turn: even loads, and what moves goes to those who came."""
+    nodes, routes = [source(number) for number in range(1, 121)], host_routes(300)
+    world = World(lambda table: Lanes(table, 4))
+    world.lane_up(0, 1, 2, 3)
+    for node in nodes[:first]:
+        world.join(node, routes)
+    before = {prefix: world.carried(prefix) for prefix in routes}
+    for node in nodes[first:]:
+        world.announce(node, routes)
+    world.flush()
+    for prefix in routes:
+        now = world.carried(prefix)
+        moved = [lane for lane, path in before[prefix].items() if now[lane] != path]
+        assert len({path[0] for path in now.values()}) == 4
+        assert not {now[lane][0] for lane in moved}.intersection(nodes[:first])
+    assert max(world.load().values()) <= 1.1 * 4 * 300 / 120
 
 
 def test_a_path_that_came_and_went_at_once_does_not_hide_another() -> None:
