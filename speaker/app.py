@@ -9,8 +9,8 @@ import resource
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import structlog
@@ -23,19 +23,17 @@ from speaker.cluster.kube.cluster import KubernetesRoster
 from speaker.cluster.kube.steward import Seen
 from speaker.cluster.watch import FileWatch
 from speaker.config import Router, Settings, load
+from speaker.doors import Doors
 from speaker.log import LogEvent
 from speaker.net.connection import Connection
-from speaker.net.listener import Listener
 from speaker.net.sockets import MD5_COUNTERS, Address, SocketError, md5_drops
-from speaker.peers.neighbor import SAY_AGAIN, Local, endpoint
+from speaker.peers.neighbor import SAY_AGAIN, Local
 from speaker.peers.node import NodeLimits
 from speaker.peers.peering import Peering
 from speaker.peers.router import RouterOffer
 from speaker.report import Report, RosterState
 from speaker.rib.guard import Guard
-from speaker.serve.control import serve_control
 from speaker.serve.counters import Counters
-from speaker.serve.http import serve_http
 from speaker.serve.site import ServeError
 from speaker.serve.version import VERSION
 from speaker.settings_file import SettingsError
@@ -45,9 +43,6 @@ SETTLE_LOOK = 0.1
 
 #: Seconds between two looks at the kernel's count of calls with a wrong TCP MD5 signature.
 MD5_LOOK = 2.0
-
-#: Seconds that callers wait for the first roster at most. MetalLB's native speaker waits 10 s for our OPEN.
-FIRST_ROSTER = 5.0
 
 #: Seconds for the last NOTIFICATIONs to leave.
 FAREWELL = 0.2
@@ -77,15 +72,13 @@ class Speaker:
         self.peering = self._new_peering(settings)
         self._log = structlog.get_logger()
         self._loop = asyncio.get_running_loop()
-        self._listeners: dict[tuple[Address, int], Listener] = {}
-        self._answering = False
         self._report = Report(self)
+        self._doors = Doors(self._take_call, self._report)
         self._stop = asyncio.Event()
         self._hangup = asyncio.Event()
         self._stop_reason = ""
         self._group = asyncio.TaskGroup()
         self._roster_task: asyncio.Task[None] | None = None
-        self._servers: dict[str, AsyncExitStack] = {}
 
     # --- life ---
 
@@ -100,24 +93,15 @@ class Speaker:
             router_id=str(settings.router_id),
             settings=str(self.path),
         )
-        if not await self._begin(settings):
-            return 1
+        try:
+            await self._doors.open(settings)
+        except (SocketError, ServeError):
+            return 1  # the log has said why
+        self._set_routers(settings)
         async with self._background():
             await self._stop.wait()
             await self._end()
         return 0
-
-    async def _begin(self, settings: Settings) -> bool:
-        """Opens what others reach us by; whether all of it could be had."""
-        try:
-            self._say_listening(self._listen(settings))
-            await self._serve("control", settings)
-            await self._serve("http", settings)
-        except (SocketError, ServeError):
-            await self._close()
-            return False
-        self._set_routers(settings)
-        return True
 
     @asynccontextmanager
     async def _background(self) -> AsyncIterator[None]:
@@ -126,7 +110,6 @@ class Speaker:
         self._loop.add_signal_handler(signal.SIGHUP, self._hangup.set)
         async with asyncio.TaskGroup() as self._group:
             self._restart_roster(self.settings)
-            self._loop.call_later(FIRST_ROSTER, self._answer_calls)
             tasks = [self._group.create_task(w) for w in (self._follow_settings(), self._settle(), self._watch_md5())]
             try:
                 yield
@@ -134,7 +117,7 @@ class Speaker:
                 for task in (*tasks, self._roster_task):
                     if task is not None:
                         task.cancel()
-                await self._close()
+                await self._doors.close()
 
     def _asked_to_stop(self, number: signal.Signals) -> None:
         self._stop_reason = signal.Signals(number).name
@@ -146,103 +129,17 @@ class Speaker:
         await asyncio.sleep(FAREWELL)
         self._log.info(LogEvent.STOPPED, ran=round(time.time() - self.started, 1))
 
-    async def _close(self) -> None:
-        for listener in self._listeners.values():
-            listener.close()
-        for server in self._servers.values():
-            await server.aclose()
-
     # --- what others reach us by ---
-
-    def _listen(self, settings: Settings) -> dict[tuple[Address, int], Listener]:
-        """Listens on these addresses too; those that were opened for it. Raises SocketError, and then none is."""
-        opened: dict[tuple[Address, int], Listener] = {}
-        try:
-            for address, port in sorted(_wanted(settings) - self._listeners.keys(), key=str):
-                opened[address, port] = Listener(address, port, self._take_call, self._listen_trouble)
-                if self._answering:
-                    opened[address, port].answer()
-        except SocketError as error:
-            for listener in opened.values():
-                listener.close()
-            where = f"{address} port {port}"
-            self._log.error(LogEvent.LISTEN_FAILED, key="listen", address=where, why=error.why, way_out=error.way_out)
-            raise
-        self._listeners.update(opened)
-        return opened
-
-    def _listen_no_more(self, keys: Iterable[tuple[Address, int]]) -> None:
-        for key in list(keys):
-            self._listeners.pop(key).close()
-
-    def _say_listening(self, keys: Iterable[tuple[Address, int]]) -> None:
-        for address, port in keys:
-            self._log.info(LogEvent.LISTENING, address=f"{address} port {port}")
 
     def listening(self) -> list[str]:
         """report.Running."""
-        return [endpoint((str(address), port)) or "" for address, port in self._listeners]
+        return self._doors.listening
 
     def _take_call(self, caller: Address, local: Address) -> Connection | None:
         return self.peering.take_call(caller, local)
 
-    def _answer_calls(self) -> None:
-        """The roster is there, or is not to be waited for any longer: callers can be told from strangers."""
-        if not self._answering:
-            self._answering = True
-            for listener in self._listeners.values():
-                listener.answer()
-
-    def _listen_trouble(self, what: str) -> None:
-        self._log.error(
-            LogEvent.LISTEN_FAILED, key="listen", address="", why=what, way_out="raise the limit of open files"
-        )
-
-    def _arm_listeners(self) -> None:
-        """Tells the kernel who must sign, and who must be near."""
-        passwords, hops = self.peering.passwords(), self.peering.ttl_security()
-        for listener in self._listeners.values():
-            try:
-                listener.set_passwords(passwords)
-                listener.set_ttl_security(hops)
-            except SocketError as error:
-                self._log.error(
-                    LogEvent.LISTEN_FAILED,
-                    key="password_file",
-                    address=str(listener.address),
-                    why=error.why,
-                    way_out=error.way_out,
-                )
-
-    async def _serve(self, key: str, settings: Settings) -> None:
-        """Opens one of the servers anew. Raises ServeError, and then there is none."""
-        if key in self._servers:
-            await self._servers.pop(key).aclose()
-        stack = AsyncExitStack()
-        if key == "control":
-            await stack.enter_async_context(serve_control(self._report, settings.control.socket))
-        elif settings.http is not None:
-            await stack.enter_async_context(serve_http(self._report, str(settings.http.address), settings.http.port))
-        self._servers[key] = stack
-
-    async def _move(self, old: Settings, new: Settings) -> None:
-        """Takes all that others reach us by from the old settings to the new. Raises SocketError or ServeError, and
-        then the old ones are served again."""
-        opened = self._listen(new)
-        moved = []
-        try:
-            for key in ("control", "http"):
-                if getattr(old, key) != getattr(new, key):
-                    moved.append(key)
-                    await self._serve(key, new)
-        except ServeError:
-            self._listen_no_more(opened)
-            for key in moved:
-                with suppress(ServeError):  # somebody has taken it meanwhile, which the log tells
-                    await self._serve(key, old)
-            raise
-        self._listen_no_more(self._listeners.keys() - _wanted(new))
-        self._say_listening(opened)
+    def _arm_doors(self) -> None:
+        self._doors.arm(self.peering.passwords(), self.peering.ttl_security())
 
     # --- settings ---
 
@@ -285,7 +182,7 @@ class Speaker:
         old = self.settings
         changed = [key for key in type(new).model_fields if getattr(old, key) != getattr(new, key)]
         try:
-            await self._move(old, new)
+            await self._doors.move(old, new)
         except (SocketError, ServeError) as error:
             self._refuse_settings([str(error)])
             return
@@ -327,7 +224,7 @@ class Speaker:
             )
 
         self.peering.set_routers(settings.routers, offer)
-        self._arm_listeners()
+        self._arm_doors()
 
     # --- roster ---
 
@@ -351,11 +248,11 @@ class Speaker:
                 self._set_allowed(item, settings)
             else:
                 self._set_roster(item, settings)
-                self._answer_calls()
+                self._doors.answer()
 
     def _seen(self) -> Seen:
         """What the cluster is told of."""
-        return Seen(bool(self._listeners), self._report.why_down())
+        return Seen(bool(self._doors.listening), self._report.why_down())
 
     def _set_allowed(self, allowed: Allowed, settings: Settings) -> None:
         """The cluster says what nodes may announce."""
@@ -376,7 +273,7 @@ class Speaker:
 
     def _set_roster(self, roster: Roster, settings: Settings) -> None:
         change = self.peering.set_roster(roster, _limits(settings))
-        self._arm_listeners()
+        self._arm_doors()
         self.roster = self.roster.taken()
         if change.added or change.removed or change.changed or roster.remark:
             self.counters.roster_reloads += 1
@@ -430,11 +327,6 @@ class Speaker:
         """Peers without a session: who a refused call may have been."""
         peers = [*self.peering.nodes.values(), *self.peering.lanes()]
         return [str(peer.target.remote) for peer in peers if peer.up is None]
-
-
-def _wanted(settings: Settings) -> set[tuple[Address, int]]:
-    """Where these settings want us to listen."""
-    return {(address, settings.listen.port) for address in settings.listen.addresses}
 
 
 def _raise_file_limit() -> None:

@@ -241,7 +241,7 @@ class Report:
         if self._running.settings_problem:
             yield f"the changed settings were refused: {self._running.settings_problem}"
         if self._running.roster.problem:
-            yield f"the changed roster was refused: {self._running.roster.problem}"
+            yield f"the last roster stays in force: {self._running.roster.problem}"
         elif self._running.roster.read and not nodes:
             yield "the roster is empty: no node may peer"
         for node in nodes:

@@ -58,10 +58,11 @@ def _warnings(status: StatusView) -> Iterator[str]:
         yield f"{status.settings_file} is refused, the old settings are in force: {status.settings_problem}"
     if status.roster.problem is not None:
         since = age(status.now - status.roster.since)
-        yield f"the roster is refused for {since}, the old one is in force: {status.roster.problem}"
+        yield f"the last roster stays in force, for {since} now: {status.roster.problem}"
     if status.waiting_for_nodes:
         yield "started a moment ago and waiting for its nodes: routers keep what they had (End-of-RIB is held back)"
-    yield from status.warnings
+    told = [problem for problem in (status.settings_problem, status.roster.problem) if problem]
+    yield from (text for text in status.warnings if not any(problem in text for problem in told))
 
 
 def _routers(status: StatusView) -> Grid:

@@ -63,11 +63,12 @@ def test_a_router_that_gets_nothing_is_down() -> None:
 def test_what_is_refused_or_waited_for_stands_at_the_top() -> None:
     """Right below the verdict, each with what is in force meanwhile."""
     roster = status().roster.model_copy(update={"problem": "nodes.yaml:3: twice", "since": NOW - 90})
-    view = status(roster=roster, settings_problem="onepeer.yaml:1: asn", waiting_for_nodes=True, warnings=["disk full"])
+    warnings = ["disk full", "the last roster stays in force: nodes.yaml:3: twice"]  # of which one is told already
+    view = status(roster=roster, settings_problem="onepeer.yaml:1: asn", waiting_for_nodes=True, warnings=warnings)
     lines = ask(Example(view), "status").out.splitlines()
     assert [line[:52] for line in lines[1:5]] == [
         "warning: /etc/onepeer/onepeer.yaml is refused, the o",
-        "warning: the roster is refused for 1m30s, the old on",
+        "warning: the last roster stays in force, for 1m30s n",
         "warning: started a moment ago and waiting for its no",
         "warning: disk full",
     ]
