@@ -34,6 +34,10 @@ the other four: below 1 is ahead.
   happens after the OPEN.
 - Nodes that reconnect dial like that too, and give up a connection without an OPEN after 10 s as MetalLB
   does.
+- "By what the router takes" is Onepeer alone: a router with ADD-PATH, one without, and one without over four lines. A
+  table counts as settled when it is right (on each line every prefix, no next hop on two lines) and nothing has
+  changed for 0.5 s; the time is that of the last change. The share of the choice is measured in that very process, by
+  its thread's CPU clock around all that `speaker/paths` decides (`tests/bench/profiled.py`).
 - GoBGP's policy rejects all exports to nodes, and it sends them withdrawals all the same.
 - CPU time and memory are sums over all processes of the reflector; memory is the peak resident set (VmHWM).
 - The configurations are in `tests/bench/reflectors.py`."""
