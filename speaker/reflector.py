@@ -128,21 +128,29 @@ class Reflector:
 
     # --- out ---
 
-    def flush(self) -> dict[str, Exception]:
-        """Brings what has changed in the tables to the routers' Adj-RIB-Outs.
+    def flush(self, *, more: bool = False) -> dict[str, Exception]:
+        """Brings what has changed in the tables to the routers' Adj-RIB-Outs. See RouterPaths.apply for `more`.
 
         A mistake of ours with one router is no other's: it comes back under the router's name, and that router's
         sessions have to begin anew, because what they should have is not known any more.
         """
         changes = {family: table.take_changes() for family, table in self.tables.items()}
         failed: dict[str, Exception] = {}
-        if any(changes.values()):
+        if any(changes.values()) or self.waits():
             for name, router in self.routers.items():
                 try:
-                    router.apply(changes)
+                    router.apply(changes, more=more)
                 except Exception as error:
                     failed[name] = error
         return failed
+
+    def change_count(self) -> int:
+        """How many paths have changed since the last flush."""
+        return sum(table.change_count() for table in self.tables.values())
+
+    def waits(self) -> bool:
+        """Whether there are changes that a router's mode has not seen, since more were to come."""
+        return any(router.waits() for router in self.routers.values())
 
     def release(self) -> None:
         """The nodes are back, as far as they will be: see RouterPaths."""

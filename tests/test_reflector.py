@@ -157,6 +157,10 @@ class _AnySequence(RuleBasedStateMachine):
         name, lane = data.draw(st.sampled_from(list(self.sessions)))
         self.reflector.routers[name].refresh(lane, family)
 
+    @rule()
+    def more_is_to_come(self) -> None:
+        self.reflector.flush(more=True)
+
     @rule(budget=st.sampled_from([1, 100, 1 << 20]))
     def routers_read(self, budget: int) -> None:
         self.reflector.flush()
@@ -269,6 +273,21 @@ def test_a_guard_that_changes_nothing_moves_nothing() -> None:
     reflector.flush()
     reflector.set_guard(guard(POOLS[1]))
     assert not reflector.flush()
+
+
+def test_only_routers_with_few_paths_wait_for_more() -> None:
+    """ADD-PATH has every path at once; with one line a node is chosen when all is there."""
+    reflector = reflector_with()
+    for name, add_path in (("all", True), ("spread", False)):
+        agreed = negotiated(ibgp=True, add_path=add_path)
+        reflector.add_router(name, 1, None, None).session_up(0, agreed, stance(ROUTERS[name]))
+    many, one = reflector.routers["all"], reflector.routers["spread"]
+    reflector.announced(N1, Announced(V4, own(N1), [P1]))
+    assert reflector.change_count() == 1
+    reflector.flush(more=True)
+    assert (many.idle(0), one.idle(0), reflector.waits(), reflector.change_count()) == (False, True, True, 0)
+    reflector.flush()
+    assert (one.idle(0), reflector.waits()) == (False, False)
 
 
 @pytest.mark.parametrize(("one", "originator"), [(N1, octets("9.9.9.9")), (NODES[3], None)])

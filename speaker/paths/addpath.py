@@ -71,6 +71,8 @@ class AddPath(_OneLane):
 class LimitedAddPath(_OneLane):
     """At most `max_paths` paths of each prefix."""
 
+    picks = True
+
     def __init__(self, table: Table, max_paths: int) -> None:
         super().__init__(table)
         self._all = range(max_paths)

@@ -46,6 +46,8 @@ class PathMode(ABC):
     """One way to bring paths to a router."""
 
     name: ClassVar[ModeName]
+    #: It picks few paths of many, so that one look at many changes costs less, and moves less, than many looks at few.
+    picks: ClassVar[bool] = False
 
     def __init__(self, table: Table) -> None:
         self.table = table

@@ -20,6 +20,7 @@ class Lanes(PathMode):
     """One path of each prefix on each of `seats` lanes."""
 
     name = ModeName.LANES
+    picks = True
 
     def __init__(self, table: Table, seats: int, full: NotPlaced = NotPlaced.LANES_FULL) -> None:
         super().__init__(table)

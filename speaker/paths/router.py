@@ -34,12 +34,16 @@ class _Lane:
 
 @dataclass(slots=True)
 class _FamilyPaths:
-    """One family of the router while it has a session. `withheld` says what was placed but must not be sent: on which
-    lane, under which identifier, of which prefix."""
+    """One family of the router while it has a session.
+
+    withheld    what was placed but must not be sent: on which lane, under which identifier, of which prefix
+    waiting     changes of the table that the mode has not seen yet
+    """
 
     choice: Choice
     mode: PathMode
     withheld: dict[tuple[int, bytes, bytes], Withheld] = field(default_factory=dict)
+    waiting: list[Change] = field(default_factory=list)
 
 
 class RouterPaths:
@@ -144,11 +148,17 @@ class RouterPaths:
 
     # --- routes ---
 
-    def apply(self, changes: Mapping[Family, Sequence[Change]]) -> None:
-        """The tables have changed."""
+    def apply(self, changes: Mapping[Family, Sequence[Change]], *, more: bool = False) -> None:
+        """The tables have changed. With `more` to come, modes that pick wait for it."""
         for family, held in self._families.items():
-            if changes.get(family):
-                self._place(family, held.mode.apply(changes[family]))
+            held.waiting += changes.get(family, ())
+            if held.waiting and not (more and held.mode.picks):
+                waiting, held.waiting = held.waiting, []
+                self._place(family, held.mode.apply(waiting))
+
+    def waits(self) -> bool:
+        """Whether a mode has not seen all changes."""
+        return any(held.waiting for held in self._families.values())
 
     def take(self, lane: int, budget: int) -> bytes:
         """The next octets for a session, see AdjRibOut.take."""

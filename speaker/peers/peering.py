@@ -36,6 +36,13 @@ STRANGER_AGAIN = 60.0
 #: 1, 2, 4 s after a short absence of ours.
 CALM = 4.0
 
+#: Of more changed paths than this at once it is assumed that more follow in the next loop turn.
+FEW = 64
+
+#: How long changes wait for more, seconds at most. And routers with few paths of each prefix are chosen for again only
+#: after this many times what the last choice took, so that it is a tenth of our work however the nodes come.
+PATIENCE, REST = 0.1, 9
+
 
 @dataclass(slots=True)
 class RosterChange:
@@ -62,6 +69,9 @@ class Peering:
         self._settings: dict[str, Router] = {}
         self._strangers = Seldom(STRANGER_AGAIN)
         self._flush_due = False
+        self._rested_at = 0.0
+        self._waiting_since = 0.0
+        self._choice: asyncio.TimerHandle | None = None
         self._stopped = False
 
     # --- who they are ---
@@ -191,10 +201,34 @@ class Peering:
             self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
+        """What changed in this turn goes out; the choice for routers that take few paths may wait for more."""
         self._flush_due = False
         if self._stopped:
             return
-        for name, error in self.reflector.flush().items():
+        now = self._loop.time()
+        if self._choice is None and now >= self._rested_at and self.reflector.change_count() <= FEW:
+            self._choose()
+            return
+        self._bring(more=True)
+        if self.reflector.waits():
+            if self._choice is None:
+                self._waiting_since = now
+            else:
+                self._choice.cancel()
+            # A timer that is due runs after the readers of the next turn; if they bring more, it is set again.
+            due = min(max(now, self._rested_at), self._waiting_since + PATIENCE)
+            self._choice = self._loop.call_at(due, self._choose)
+
+    def _choose(self) -> None:
+        self._choice = None
+        if not self._stopped:
+            begun = self._loop.time()
+            self._bring(more=False)
+            now = self._loop.time()
+            self._rested_at = now + REST * (now - begun)
+
+    def _bring(self, *, more: bool) -> None:
+        for name, error in self.reflector.flush(more=more).items():
             self._log.error(LogEvent.INTERNAL_FAULT, router=name, exc_info=error)
             for lane in self.routers[name]:
                 lane.begin_anew()

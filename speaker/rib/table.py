@@ -128,6 +128,10 @@ class Table:
         if rib:
             self._unlink(source, list(rib))
 
+    def change_count(self) -> int:
+        """How many paths `take_changes` would tell of."""
+        return sum(len(change.prefixes) for change in self._changes)
+
     def take_changes(self) -> list[Change]:
         """What changed since last asked, in order; applying all gives the present state."""
         changes, self._changes = self._changes, []

@@ -95,7 +95,7 @@ async def test_a_fault_with_one_routers_paths_begins_its_session_anew(
     await until(lambda: router.up, "the router is up")
     apply = RouterPaths.apply
 
-    def fail(self: RouterPaths, changes: object) -> None:
+    def fail(self: RouterPaths, changes: object, *, more: bool) -> None:
         monkeypatch.setattr(RouterPaths, "apply", apply)
         raise Broken("a path that nobody thought of")
 

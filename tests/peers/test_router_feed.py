@@ -3,7 +3,10 @@
 import asyncio
 import socket
 
+import pytest
+
 from speaker.net.connection import HIGH_WATER
+from speaker.peers import peering
 from speaker.peers.router import CHUNK
 from tests.app.stage import Stage, stays, until
 from tests.app.wire import FULL, NATIVE, REFRESH, Identity, Wire, refresh
@@ -89,6 +92,34 @@ async def test_the_router_is_told_of_a_restart_until_the_tables_are_whole(stage:
     await until(lambda: len(router.calls) == 3 and router.up, "the router is up once more")
     assert not _restart_flags(router.wire) & R_BIT
     await until(lambda: router.wire.table.ends == {IPV4, IPV6}, "End-of-RIB at once")
+
+
+async def test_nodes_that_come_together_share_one_line(stage: Stage) -> None:
+    """Hundreds of paths from each in one go: one node for each prefix, and both are used."""
+    router = await stage.router(1, Identity(stage.host(1), capabilities=NATIVE))
+    await stage.start()
+    await until(lambda: router.up, "the router is up")
+    nodes = [await stage.node(1), await stage.node(2)]
+    prefixes = [f"192.168.30.{last}/32" for last in range(200)]
+    for number, node in enumerate(nodes, start=31):
+        node.announce(*prefixes, hop=stage.host(number))
+    await until(lambda: all(router.hops(prefix) for prefix in prefixes), "every prefix")
+    hops = [hop for prefix in prefixes for hop in router.hops(prefix)]
+    assert len(hops) == 200
+    assert 80 <= hops.count(stage.host(31)) <= 120
+
+
+async def test_the_next_choice_waits_after_one_that_took_long(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The choice for routers with few paths is a tenth of the work, and nothing waits longer than it may."""
+    monkeypatch.setattr(peering, "REST", 1e9)
+    monkeypatch.setattr(peering, "PATIENCE", 0.5)
+    router = await stage.router(1, Identity(stage.host(1), capabilities=NATIVE))
+    await stage.start()
+    await until(lambda: router.up, "the router is up")
+    node = await stage.node(1)
+    node.announce(PREFIX, hop=stage.host(31))
+    await stays(lambda: not router.hops(PREFIX), "the choice waits", 0.2)
+    await until(lambda: router.hops(PREFIX), "the path", 0.6)
 
 
 async def test_a_refresh_brings_the_family_again(stage: Stage) -> None:
