@@ -4,10 +4,10 @@ PYTHON ?= python3
 export PYTHON
 BIN := .venv/bin
 
-.PHONY: help setup demo test bench lint clean
+.PHONY: help setup demo test e2e bench lint clean
 
 help: ## Say what can be made.
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /  make \1\t/' | expand -t 16
 
 setup: ## Make .venv with onepeer and the tools of its tests.
 	@scripts/setup
@@ -18,6 +18,9 @@ demo: setup ## Show one neighbor line at work, on a real router in network names
 test: lint ## Run all tests, with real routers in network namespaces.
 	@scripts/debian gcc libc6-dev
 	@$(BIN)/pytest
+
+e2e: setup ## Run the stories of a cluster: a real API server, MetalLB's own binaries, FRR. The first run builds them.
+	@$(BIN)/pytest tests/e2e
 
 lint: setup ## Check form, types, and that imports follow the way of the data.
 	@$(BIN)/ruff check .
