@@ -44,6 +44,8 @@ the other four: below 1 is ahead.
 
 
 def _number(value: float) -> str:
+    if value == 0:
+        return "0"
     if value >= 99.5:
         return f"{value:,.0f}"
     if value >= 9.95:
