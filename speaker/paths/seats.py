@@ -16,11 +16,11 @@ Each prefix has the same number of seats: the lanes of a router, one with `sprea
 A seat is closed while its session is down. Who sat there goes to an open seat where one is free, and else keeps it,
 so that the same path comes back with the session.
 
-The choice should cost little beside reading the paths, which takes 0.6 us each (tests/bench has the shares). So nothing is computed for a path that
-changes nothing: a row keeps the cost and the lowest score that sit, and what comes is held against both
-(`_contenders`); what goes matters only where it sat. Prefixes with the same paths share a group. Where many sources
-come at once, a prefix is looked at once for all of them (`_seat_crowd`): measured, 247 nodes that follow 3 on four
-lanes take 15 ms so, and 100 one by one.
+The choice should cost little beside reading the paths, which takes 0.6 us each (tests/bench has the shares). So
+nothing is computed for a path that changes nothing: a row keeps the cost and the lowest score that sit, and what
+comes is held against both (`_contenders`); what goes matters only where it sat. Prefixes with the same paths share a
+group. Where many sources come at once, a prefix is looked at once for all of them (`_seat_crowd`): measured, 247
+nodes that follow 3 on four lanes take 15 ms so, and 100 one by one.
 """
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
