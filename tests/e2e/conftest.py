@@ -23,6 +23,12 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return None if any(path == HERE or HERE in path.parents for path in named) else True
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those that share a running Onepeer last, for the others begin without one. Of them those last that take the API
+    server away: MetalLB's parts ask it again only every half minute then."""
+    items.sort(key=lambda item: ("running" in getattr(item, "fixturenames", ()), "api_away" in item.nodeid))
+
+
 @pytest.fixture(scope="session")
 def world(real_parts: None) -> Iterator[World]:
     """A cluster without Onepeer."""
@@ -33,13 +39,24 @@ def world(real_parts: None) -> Iterator[World]:
         yield made
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def running(world: World) -> Iterator[World]:
-    """The cluster with Onepeer deployed as it stands in deploy/, and Traefik on every node, seen by the router."""
+    """The cluster with Onepeer deployed as it stands in deploy/, and Traefik on every node, seen by the router.
+
+    Tests that use it come last, one after the other (`pytest_collection_modifyitems`): it is set up once.
+    """
     world.deploy()
 
     world.serve("traefik", TRAEFIK)
     world.routed(TRAEFIK, *MEMBERS)
     yield world
-    world.withdraw("traefik")
-    world.undeploy()
+    assert world.pod is not None
+    assert world.pod.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def native(world: World) -> Iterator[World]:
+    """The cluster without its frr-k8s node, where the mode of MetalLB is not the point."""
+    world.without_frr()
+    yield world
+    world.with_frr()

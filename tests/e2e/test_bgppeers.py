@@ -9,28 +9,27 @@ from tests.e2e import objects
 from tests.e2e.apiserver import ROOT
 from tests.e2e.kubelet import NAMESPACE, Pod
 from tests.e2e.objects import METALLB, Object
-from tests.e2e.world import FRR_SOON, MEMBERS, ONEPEER, SOON, TRAEFIK, Ping, World
+from tests.e2e.world import FRR_SOON, NATIVE, ONEPEER, SOON, TRAEFIK, Ping, World
 from tests.lab import holds_for, wait_until
 
 OURS = "onepeer-192-168-3-31"
-NATIVE = {"leviathan1", "leviathan2"}
 USERS = "to-the-old-router"
 
 
 @pytest.fixture
-def clean(world: World) -> Iterator[World]:
+def clean(native: World) -> Iterator[World]:
     """A cluster without Onepeer and without BGPPeers, before and after."""
-    yield world
-    world.withdraw("traefik")
-    world.undeploy()
+    yield native
+    native.withdraw("traefik")
+    native.undeploy()
 
 
 def test_nobody_has_to_write_a_bgppeer(clean: World) -> None:
-    """Native and frr-k8s nodes dial by the BGPPeer that Onepeer makes, once it listens."""
+    """Nodes dial by the BGPPeer that Onepeer makes, once it listens."""
     pod = clean.deploy()
     clean.serve("traefik", TRAEFIK)
-    clean.routed(TRAEFIK, *MEMBERS)
-    clean.reached(TRAEFIK, *MEMBERS)
+    clean.routed(TRAEFIK, *NATIVE)
+    clean.reached(TRAEFIK, *NATIVE)
     (peer,) = _peers(clean)
     assert peer["spec"]["peerAddress"] == ONEPEER
     assert peer["spec"]["peerPort"] == 1790
@@ -44,11 +43,10 @@ def test_what_people_wrote_is_left_alone(clean: World) -> None:
     before = clean.cluster.get("bgppeers", USERS, METALLB)
     pod = clean.deploy()
     wait_until(lambda: clean.cluster.find("bgppeers", OURS, METALLB), SOON, "ours is there", seen=pod.output)
-    clean.all_up(*MEMBERS)
+    clean.all_up(*NATIVE)
     pod.stop()
     pod.start()
-    clean.two_minutes_pass()
-    clean.all_up(*MEMBERS)
+    clean.all_up(*NATIVE)
     clean.cluster.delete("bgppeers", OURS, METALLB)
     wait_until(lambda: clean.cluster.find("bgppeers", OURS, METALLB), SOON, "ours is put back", seen=pod.output)
     assert clean.cluster.get("bgppeers", USERS, METALLB) == before
@@ -58,7 +56,7 @@ def test_a_persons_peer_to_our_address_is_enough(clean: World) -> None:
     """None is made beside it: two sessions from one node to one address are one too many."""
     clean.cluster.apply(objects.bgp_peer("by-hand", ONEPEER, peerPort=1790))
     pod = clean.deploy()
-    clean.all_up(*MEMBERS)
+    clean.all_up(*NATIVE)
     holds_for(lambda: clean.cluster.find("bgppeers", OURS, METALLB) is None, 3, "none is made", every=0.5)
     assert pod.events("bgp_peer_left")
 
@@ -67,15 +65,14 @@ def test_nodes_are_made_to_dial_after_onepeer_was_away(clean: World) -> None:
     """MetalLB's native speaker waits up to two minutes after two without a listener; a touch of the BGPPeer ends it."""
     pod = clean.deploy()
     clean.serve("traefik", TRAEFIK)
-    clean.routed(TRAEFIK, *MEMBERS)
+    clean.routed(TRAEFIK, *NATIVE)
     pod.crash()
     time.sleep(20)
     pod.launch()
     begun = time.monotonic()
-    wait_until(lambda: _came_up(pod, 1) >= NATIVE, FRR_SOON, "native nodes are back", seen=pod.output)
+    wait_until(lambda: _came_up(pod, 1) >= set(NATIVE), FRR_SOON, "native nodes are back", seen=pod.output)
     print(f"\nafter 20 s without Onepeer: native nodes were back {time.monotonic() - begun:.1f} s after its start")
-    clean.two_minutes_pass()
-    clean.routed(TRAEFIK, *MEMBERS)
+    clean.routed(TRAEFIK, *NATIVE)
 
 
 def test_a_password_is_rotated(clean: World) -> None:
@@ -86,14 +83,14 @@ def test_a_password_is_rotated(clean: World) -> None:
     settings += "  password_file: /etc/onepeer-passwords/nodes\n"
     pod = clean.deploy(settings=settings)
     clean.serve("traefik", TRAEFIK)
-    clean.routed(TRAEFIK, *MEMBERS)
+    clean.routed(TRAEFIK, *NATIVE)
     _set_password(clean, "red-lantern")
     ping = Ping(clean, TRAEFIK)
     pod.sync()
     begun = time.monotonic()
     wait_until(lambda: pod.events("settings_reloaded"), SOON, "the new password is taken up", seen=pod.output)
-    wait_until(lambda: _came_up(pod, 2) == set(MEMBERS), FRR_SOON, "all are back", seen=clean.story)
-    clean.routed(TRAEFIK, *MEMBERS)
+    wait_until(lambda: _came_up(pod, 2) == set(NATIVE), FRR_SOON, "all are back", seen=clean.story)
+    clean.routed(TRAEFIK, *NATIVE)
     lost, sent = ping.lost()
     print(f"\na password was rotated in {time.monotonic() - begun:.1f} s; {lost} of {sent} packets lost meanwhile")
 
@@ -101,7 +98,7 @@ def test_a_password_is_rotated(clean: World) -> None:
 def test_kubectl_describe_node_tells_of_its_session(clean: World) -> None:
     """Up, and down with the reason, as Events of the Node."""
     clean.deploy()
-    clean.all_up(*MEMBERS)
+    clean.all_up(*NATIVE)
     said = wait_until(lambda: _described(clean, "SessionUp"), SOON, "the Event is there", every=0.5)
     assert "onepeer" in said
     clean.speakers["leviathan2"].stop()

@@ -174,13 +174,15 @@ def _client(world: World, text: str) -> None:
     folder = world.lab.folder / "www"
     folder.mkdir(exist_ok=True)
     (folder / "index.html").write_text("Welcome to nginx!\n")
+    server = ("python3", "-m", "http.server", "80", "--bind", address[1], "--directory", str(folder))
+    servers = []
     for name in MEMBERS:
-        host = world.hosts[name]
-        host.add_service_address(address[1])
-        server = ("python3", "-m", "http.server", "80", "--bind", address[1], "--directory", str(folder))
-        host.start(*server, log="www.log")
+        world.hosts[name].add_service_address(address[1])
+        servers.append(world.hosts[name].start(*server, log="www.log"))
     world.routed(address[1], *MEMBERS)
     deadline = time.monotonic() + 10
     while "Welcome" not in (said := world.client.run(*shlex.split(command), check=False)):
         assert time.monotonic() < deadline, said
         time.sleep(0.2)
+    for one in servers:
+        one.terminate()

@@ -10,7 +10,7 @@ from tests.e2e import objects, onefile
 from tests.e2e.apiserver import ROOT, Refused
 from tests.e2e.kubelet import NAMESPACE, Pod
 from tests.e2e.objects import METALLB
-from tests.e2e.world import ASN, FRR_SOON, GITEA, MEMBERS, ONEPEER, SOON, TRAEFIK, Ping, World
+from tests.e2e.world import ASN, FRR_SOON, GITEA, NATIVE, ONEPEER, SOON, TRAEFIK, Ping, World
 from tests.lab import Peer, wait_until
 
 REPLICAS = ("leviathan1", "leviathan2")
@@ -18,11 +18,11 @@ OVERLAYS = ["", "overlays/daemonset", "overlays/own-bgppeers"]
 
 
 @pytest.fixture
-def clean(world: World) -> Iterator[World]:
+def clean(native: World) -> Iterator[World]:
     """A cluster without Onepeer, before and after."""
-    yield world
-    world.withdraw("traefik", "gitea")
-    world.undeploy()
+    yield native
+    native.withdraw("traefik", "gitea")
+    native.undeploy()
 
 
 def test_the_one_file_is_what_the_folder_makes() -> None:
@@ -61,7 +61,7 @@ def test_the_container_needs_no_right_that_it_has_not(clean: World) -> None:
     """Not root, no capability, nothing writable but its volumes: and it listens, dials, and answers its probes."""
     pod = clean.deploy()
     clean.serve("traefik", TRAEFIK)
-    clean.routed(TRAEFIK, *MEMBERS)
+    clean.routed(TRAEFIK, *NATIVE)
     assert pod.process is not None
     status = Path(f"/proc/{pod.process.pid}/status").read_text()
     lines = dict(line.split(":\t", 1) for line in status.splitlines())
@@ -77,7 +77,7 @@ def test_an_edited_settings_file_is_taken_up_without_a_restart(clean: World) -> 
     """`kubectl apply -k deploy/` again: kubelet moves a link, and no session is touched."""
     pod = clean.deploy()
     clean.serve("traefik", TRAEFIK)
-    clean.routed(TRAEFIK, *MEMBERS)
+    clean.routed(TRAEFIK, *NATIVE)
     folder = clean.manifests()
     text = (folder / "onepeer.yaml").read_text()
     (folder / "onepeer.yaml").write_text(text + "log: {level: debug}\n")
@@ -85,15 +85,15 @@ def test_an_edited_settings_file_is_taken_up_without_a_restart(clean: World) -> 
     pod.sync()
     wait_until(lambda: pod.events("settings_reloaded"), 5, "the settings are taken up", seen=pod.output)
     assert not pod.events("session_ended")
-    assert clean.up() == set(MEMBERS)
+    assert clean.up() == set(NATIVE)
 
 
 def test_the_overlay_for_own_bgppeers(clean: World) -> None:
     """People wrote the BGPPeer, in its own words; Onepeer neither makes one nor may."""
     pod = clean.deploy("overlays/own-bgppeers")
     clean.serve("traefik", TRAEFIK)
-    clean.routed(TRAEFIK, *MEMBERS)
-    clean.reached(TRAEFIK, *MEMBERS)
+    clean.routed(TRAEFIK, *NATIVE)
+    clean.reached(TRAEFIK, *NATIVE)
     found = clean.cluster.get("bgppeers", namespace=METALLB)["items"]
     assert [one["metadata"]["name"] for one in found] == ["to-onepeer"]
     status = pod.status()
@@ -114,19 +114,19 @@ def test_the_overlay_with_several_replicas(clean: World) -> None:
     other.start()
     try:
         clean.serve("traefik", TRAEFIK)
-        clean.all_up(*MEMBERS)
-        wait_until(lambda: set(other.status()["nodes_up"]) == set(MEMBERS), FRR_SOON, "both have all nodes")
-        clean.routed(TRAEFIK, *MEMBERS)
+        clean.all_up(*NATIVE)
+        wait_until(lambda: set(other.status()["nodes_up"]) == set(NATIVE), FRR_SOON, "both have all nodes")
+        clean.routed(TRAEFIK, *NATIVE)
         paths = len(clean.router.paths(f"{TRAEFIK}/32"))
-        assert paths == len(MEMBERS) * len(REPLICAS), paths
+        assert paths == len(NATIVE) * len(REPLICAS), paths
         ping = Ping(clean, TRAEFIK)
         pod.crash()
         wait_until(lambda: not clean.router.established(pod.host.v4), SOON, "the router has noticed")
         clean.serve("gitea", GITEA)
-        clean.routed(GITEA, *MEMBERS)
+        clean.routed(GITEA, *NATIVE)
         lost, sent = ping.lost()
         assert lost == 0, f"{lost} of {sent} packets lost"
-        clean.reached(TRAEFIK, *MEMBERS)
+        clean.reached(TRAEFIK, *NATIVE)
     finally:
         other.stop()
         clean.router.replace_peers([Peer(ONEPEER, ASN)])

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e import objects
-from tests.e2e.world import MEMBERS, ONEPEER, SOON, TRAEFIK, Ping, World
+from tests.e2e.world import EXCLUDED, MEMBERS, ONEPEER, SOON, TRAEFIK, Ping, World
 from tests.lab import FRR, Peer, holds_for, wait_until
 from tests.lab.sniff import FirstWords
 
@@ -65,12 +65,11 @@ def test_a_node_whose_object_is_deleted_leaves_at_once(newcomer: World) -> None:
 
 def test_a_node_with_the_exclusion_label_is_left_out(running: World) -> None:
     """Kubernetes' own label for nodes that external load balancers shall not use."""
-    label = "node.kubernetes.io/exclude-from-external-load-balancers"
-    running.cluster.kubectl("label", "node", "leviathan2", f"{label}=")
+    running.cluster.kubectl("label", "node", "leviathan2", f"{EXCLUDED}=")
     try:
         running.routed(TRAEFIK, "leviathan1", "leviathan3")
     finally:
-        running.cluster.kubectl("label", "node", "leviathan2", f"{label}-")
+        running.cluster.kubectl("label", "node", "leviathan2", f"{EXCLUDED}-")
     running.routed(TRAEFIK, *MEMBERS)
 
 

@@ -17,6 +17,8 @@ ROUTER, ONEPEER = "192.168.3.1", "192.168.3.31"
 MODES = {"leviathan1": "native", "leviathan2": "native", "leviathan3": "frr-k8s", "leviathan4": "native"}
 MEMBERS = ("leviathan1", "leviathan2", "leviathan3")
 """The nodes that the cluster has when a test begins."""
+NATIVE = ("leviathan1", "leviathan2")
+EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers"
 PORT = 80
 POOL = "192.168.30.0/24"
 TRAEFIK, GITEA = "192.168.30.1", "192.168.30.22"
@@ -50,6 +52,8 @@ class World:
             for name, host in self.hosts.items()
         }
         self.pod: Pod | None = None
+        self.members: tuple[str, ...] = MEMBERS
+        """The nodes that carry traffic now, but for those that a test adds."""
         self._banners: set[tuple[str, str]] = set()
 
     def start(self) -> None:
@@ -114,7 +118,19 @@ class World:
     def forget_peers(self) -> None:
         """Delete every BGPPeer; no speaker remembers any."""
         self.cluster.kubectl("delete", "bgppeers", "--all", "-n", objects.METALLB)
-        self.speakers["leviathan3"].forgets()
+        if "leviathan3" in self.members:
+            self.speakers["leviathan3"].forgets()
+
+    def without_frr(self) -> None:
+        """Keep the frr-k8s node out, whose every change takes ten seconds. Ended by `with_frr`."""
+        self.cluster.kubectl("label", "node", "leviathan3", f"{EXCLUDED}=")
+        self.members = NATIVE
+
+    def with_frr(self) -> None:
+        """Have it back."""
+        self.cluster.kubectl("label", "node", "leviathan3", f"{EXCLUDED}-")
+        self.members = MEMBERS
+        self.forget_peers()
 
     def two_minutes_pass(self) -> None:
         """After Onepeer was away: FRR tries again only every 120 s, and no test waits for that."""
@@ -127,7 +143,7 @@ class World:
 
         Every node answers to the address, as kube-proxy would have it.
         """
-        self.cluster.apply(objects.endpoints(name, *(nodes or MEMBERS)))
+        self.cluster.apply(objects.endpoints(name, *(nodes or self.members)))
         self.cluster.apply(objects.service(name, address, local=local))
         given: str = wait_until(lambda: self.address_of(name), SOON, f"MetalLB gives {name} an address")
         for host in self.hosts.values():
