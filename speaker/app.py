@@ -5,6 +5,7 @@ with a mistake is refused, loudly, and the one before stays in force.
 """
 
 import asyncio
+import gc
 import resource
 import signal
 import socket
@@ -44,6 +45,10 @@ SETTLE_LOOK = 0.1
 #: Seconds between two looks at the kernel's count of calls with a wrong TCP MD5 signature.
 MD5_LOOK = 2.0
 
+#: Allocations between two runs of the garbage collector, 700 in Python's own settings. A table is many small objects
+#: without cycles: looking for some took a quarter of the choice of paths in a cold start (docs/benchmarks.md).
+GC_THRESHOLD = 50_000
+
 #: Seconds for the last NOTIFICATIONs to leave.
 FAREWELL = 0.2
 
@@ -54,6 +59,7 @@ async def run(path: Path) -> int:
     Raises SettingsError where the settings cannot be used at the start.
     """
     _raise_file_limit()
+    gc.set_threshold(GC_THRESHOLD)
     speaker = Speaker(path, load(path))
     return await speaker.run()
 
