@@ -299,22 +299,16 @@ class Speaker:
         a restart drops with it what was not announced again (RFC 4724 4.1)."""
         begun = self._loop.time()
         wait = self.settings.graceful_restart.wait
-        self._log.info(LogEvent.WAITING_FOR_NODES, nodes=self._missing(), wait=wait)
+        self._log.info(LogEvent.WAITING_FOR_NODES, nodes=self.peering.missing(), wait=wait)
         # A node settles by silence too (MetalLB native has no End-of-RIB), and no event tells of that.
-        while self._loop.time() - begun < wait and (self._missing() or not self.peering.nodes):
+        while self._loop.time() - begun < wait and (self.peering.missing() or not self.peering.nodes):
             await asyncio.sleep(SETTLE_LOOK)
             if not self.peering.calm and self.peering.has_calmed():
                 self.peering.tell_calm()
         self.peering.tell_whole()
         up = sum(peer.up is not None for peer in self.peering.nodes.values())
         waited = round(self._loop.time() - begun, 1)
-        self._log.info(LogEvent.NODES_SETTLED, up=up, missing=self._missing(), waited=waited)
-
-    def _missing(self) -> list[str]:
-        """Nodes none of whose sessions has said all it has."""
-        now = self._loop.time()
-        there = {peer.source.node for peer in self.peering.nodes.values() if peer.has_settled(now)}
-        return [node.name for node in self.peering.roster.nodes if node.name not in there]
+        self._log.info(LogEvent.NODES_SETTLED, up=up, missing=self.peering.missing(), waited=waited)
 
     async def _watch_md5(self) -> None:
         """The kernel drops such calls before anybody sees them; it only counts. Whoever has no key tries for ever, and
@@ -327,12 +321,7 @@ class Speaker:
                 more = count - said.get(reason, 0)
                 if more and now >= due[reason]:
                     said, due = {**said, reason: count}, {**due, reason: now + SAY_AGAIN}
-                    self._log.warning(LogEvent.MD5_REFUSED, reason=reason, count=more, suspects=self._down())
-
-    def _down(self) -> list[str]:
-        """Peers without a session: who a refused call may have been."""
-        peers = [*self.peering.nodes.values(), *self.peering.lanes()]
-        return [str(peer.target.remote) for peer in peers if peer.up is None]
+                    self._log.warning(LogEvent.MD5_REFUSED, reason=reason, count=more, suspects=self.peering.down())
 
 
 def _raise_file_limit() -> None:

@@ -28,6 +28,7 @@ from speaker.serve import views
 from speaker.serve.counters import Counters
 from speaker.serve.version import VERSION
 from speaker.serve.views import Health
+from speaker.settings_values import community_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,7 +329,7 @@ def _path(
         as_path=_as_path(attributes),
         med=attributes.med,
         local_pref=attributes.local_pref,
-        communities=[*map(_community, attributes.communities), *map(_community, attributes.large_communities)],
+        communities=[*map(community_text, attributes.communities), *map(community_text, attributes.large_communities)],
         sent=sent,
     )
 
@@ -340,11 +341,6 @@ def _as_path(attributes: Attributes) -> str:
         text = " ".join(map(str, segment.asns))
         parts.append(f"{{{text}}}" if segment.kind == SegmentType.AS_SET else text)
     return " ".join(parts)
-
-
-def _community(octets: bytes) -> str:
-    size = 2 if len(octets) == 4 else 4
-    return ":".join(str(int.from_bytes(octets[i : i + size], "big")) for i in range(0, len(octets), size))
 
 
 def _wanted(text: str) -> nlri.Network:

@@ -163,6 +163,17 @@ class Peering:
         up = [peer for peer in self.nodes.values() if peer.up is not None]
         return any(peer.has_settled(now) for peer in up) and all(now - peer.up_at >= CALM for peer in up)
 
+    def missing(self) -> list[str]:
+        """Nodes none of whose sessions has said all it has."""
+        now = self._loop.time()
+        there = {peer.source.node for peer in self.nodes.values() if peer.has_settled(now)}
+        return [node.name for node in self.roster.nodes if node.name not in there]
+
+    def down(self) -> list[str]:
+        """The addresses of all neighbors without a session."""
+        peers = [*self.nodes.values(), *self.lanes()]
+        return [str(peer.target.remote) for peer in peers if peer.up is None]
+
     def tell_calm(self) -> None:
         """The nodes that come back after a start are back: what was held for them goes out."""
         self.calm = True

@@ -7,11 +7,9 @@ import asyncio
 import contextlib
 import inspect
 import io
-import logging
 from collections.abc import Iterator
 
 import pytest
-import structlog
 
 from speaker import app
 from tests.app.stage import FAULTS, Stage
@@ -41,15 +39,8 @@ def runner() -> Iterator[asyncio.Runner]:
 
 
 @pytest.fixture(autouse=True)
-def _process_as_before() -> Iterator[None]:
+def _process_as_before(log_as_before: None) -> None:
     """What Onepeer sets for its whole process is given back."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    structlog.reset_defaults()
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.captureWarnings(False)
 
 
 @pytest.fixture

@@ -24,17 +24,7 @@ LEVELS = ("debug", "info", "warning", "error", "exception", "critical")
 EVERYWHERE = {"exc_info", "router", "lane", "node", "address"}
 """What structlog itself takes out of an event, and whom it is about, where that is not bound."""
 
-
-@pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
-    """`configure` is for a whole process; a test gives it back."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    structlog.reset_defaults()
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.captureWarnings(False)
+pytestmark = pytest.mark.usefixtures("log_as_before")
 
 
 def lines(stream: io.StringIO) -> list[dict[str, object]]:
