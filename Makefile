@@ -4,10 +4,10 @@ PYTHON ?= python3
 export PYTHON
 BIN := .venv/bin
 
-.PHONY: help setup demo test e2e bench lint clean
+.PHONY: help setup demo test e2e failures failures-short bench lint clean
 
 help: ## Say what can be made.
-	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 24
 
 setup: ## Make .venv with onepeer and the tools of its tests.
 	@scripts/setup
@@ -21,6 +21,12 @@ test: lint ## Run all tests, with real routers in network namespaces.
 
 e2e: setup ## Run the stories of a cluster: a real API server, MetalLB's own binaries, FRR. The first run builds them.
 	@$(BIN)/pytest tests/e2e
+
+failures: setup ## Break everything in turn, count what is lost, and write docs/failures.md. Takes an hour or two.
+	@$(BIN)/python -m tests.failures --write
+
+failures-short: setup ## Break everything once, on one router.
+	@$(BIN)/pytest tests/failures
 
 lint: setup ## Check form, types, and that imports follow the way of the data.
 	@$(BIN)/ruff check .

@@ -10,7 +10,19 @@ import pytest
 import structlog
 
 ROOT = Path(__file__).resolve().parents[1]
+SLOW = [ROOT / "tests/e2e", ROOT / "tests/failures"]
+"""Lanes of their own (`make e2e`, `make failures`): their first run builds kube-apiserver and MetalLB, which takes
+minutes."""
 PACKAGES = ("frr", "frr-pythontools", "bird2", "gobgpd", "openbgpd", "iproute2")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leaves the slow lanes to those who name their folder, or something in it."""
+    named = [(config.invocation_params.dir / word.split("::")[0]).resolve() for word in config.args]
+    for folder in SLOW:
+        if collection_path == folder:
+            return None if any(path == folder or folder in path.parents for path in named) else True
+    return None
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,7 @@
-"""The cluster that all e2e tests share. Run by `make e2e`, which is `pytest tests/e2e`.
-
-A plain `pytest` leaves this folder out: the first run builds kube-apiserver and MetalLB, which takes minutes.
-"""
+"""The cluster that all e2e tests share. Run by `make e2e`, which is `pytest tests/e2e`."""
 
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -13,14 +9,7 @@ from tests.e2e.apiserver import ROOT
 from tests.e2e.world import MEMBERS, TRAEFIK, World
 from tests.lab import Lab
 
-HERE = Path(__file__).parent
 PACKAGES = ("etcd-server", "curl", "openssl", "iputils-ping", "nftables", "util-linux")
-
-
-def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Only for those who name this folder, or something in it."""
-    named = [(config.invocation_params.dir / word.split("::")[0]).resolve() for word in config.args]
-    return None if any(path == HERE or HERE in path.parents for path in named) else True
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -13,7 +13,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -23,7 +22,7 @@ from typing import Any
 from tests.e2e.apiserver import PORT, ROOT, Cluster
 from tests.e2e.objects import Object
 from tests.lab import Host, Process, wait_until
-from tests.lab.onepeer import COMMAND
+from tests.lab.onepeer import COMMAND, answer
 
 NAMESPACE = "onepeer-system"
 ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
@@ -263,13 +262,8 @@ class Pod:
         return self.ask("status")
 
     def ask(self, what: str) -> Any:
-        """What `onepeer WHAT -o json` prints, without the half second that a start of Python takes."""
-        with socket.socket(socket.AF_UNIX) as one:
-            one.settimeout(5)
-            one.connect(str(self.socket))
-            one.sendall(f"GET /v1/{what} HTTP/1.0\r\n\r\n".encode())
-            answer = b"".join(iter(lambda: one.recv(65536), b""))
-        return json.loads(answer.partition(b"\r\n\r\n")[2])
+        """What `onepeer WHAT -o json` prints."""
+        return answer(self.socket, what)
 
     def cli(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run one of its commands against it."""

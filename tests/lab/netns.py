@@ -242,13 +242,14 @@ class Lab:
         self.processes: list[Process] = []
         self.folder = Path(tempfile.mkdtemp(prefix=f"{self._prefix}-"))
         self.folder.chmod(0o755)
-        self._switch = f"{self._prefix}-switch"
+        self.switch = f"{self._prefix}-switch"
+        """The namespace of the bridge."""
 
     def __enter__(self) -> Self:
         try:
-            self._add_namespace(self._switch)
+            self._add_namespace(self.switch)
             run(
-                ["ip", "-n", self._switch, "-batch", "-"],
+                ["ip", "-n", self.switch, "-batch", "-"],
                 stdin="link add lan type bridge forward_delay 0 mcast_snooping 0\nlink set lan up\n",
             )
         except BaseException:
@@ -295,17 +296,20 @@ class Lab:
         self._hosts[name] = host
         port = f"p{len(self._hosts)}"
         run(
-            ["ip", "-n", self._switch, "-batch", "-"],
+            ["ip", "-n", self.switch, "-batch", "-"],
             stdin=f"link add {port} type veth peer name eth0 netns {namespace}\nlink set {port} master lan up\n",
         )
         self._configure(host, "eth0", addresses)
         host.ip(*(f"route add default via {gateway}" for gateway in gateways))
         return host
 
+    def port(self, host: Host) -> str:
+        """The bridge's end of a host's cable."""
+        return f"p{list(self._hosts.values()).index(host) + 1}"
+
     def set_port(self, host: Host, state: str) -> None:
         """Take the bridge's end of a host's cable `up` or `down`."""
-        port = f"p{list(self._hosts.values()).index(host) + 1}"
-        run(["ip", "-n", self._switch, "link", "set", port, state])
+        run(["ip", "-n", self.switch, "link", "set", self.port(host), state])
 
     def global_of(self, address: str) -> str:
         """The IPv6 address of the host that has this link-local one on the bridge; any other as it is."""

@@ -1,0 +1,170 @@
+"""What is done to the world? One row of docs/failures.md each: it hurts, is waited for, and is mended.
+
+A row is a generator function: what stands before its first `yield` is the failure, and what it yields are the nodes
+whose own packets it must cost (they are off the wire); what follows mends it, after all is whole again.
+"""
+
+import signal
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+
+from tests.failures.world import NODES, REPLICAS, World
+
+Failure = Callable[[World], Generator[tuple[str, ...], None, None]]
+
+FROZEN = 30.0
+"""Seconds for which a leader is frozen at least: longer than any Lease."""
+AWAY = 20.0
+"""Seconds for which the API server or etcd is away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One failure.
+
+    lasts   seconds for which it goes on before it is asked whether all is whole
+    spares  no packet and no flap may be lost by it; else only what a goal of its own says
+    """
+
+    name: str
+    failure: Failure
+    lasts: float = 0.0
+    spares: bool = True
+
+
+def _leader(world: World) -> str:
+    leader = world.leader()
+    assert leader is not None
+    return leader
+
+
+def leader_killed(world: World) -> Generator[tuple[str, ...], None, None]:
+    leader = _leader(world)
+    world.replicas[leader].crash()
+    yield ()
+    world.replicas[leader].start()
+
+
+def leader_frozen(world: World) -> Generator[tuple[str, ...], None, None]:
+    leader = _leader(world)
+    world.replicas[leader].signal(signal.SIGSTOP)
+    yield ()
+    world.replicas[leader].signal(signal.SIGCONT)
+
+
+def leaders_host_vanishes(world: World) -> Generator[tuple[str, ...], None, None]:
+    leader = _leader(world)
+    world.hosts[leader].unplug()
+    yield (leader,)
+    world.hosts[leader].plug()
+
+
+def planned_stop(world: World) -> Generator[tuple[str, ...], None, None]:
+    leader = _leader(world)
+    world.replicas[leader].stop()
+    yield ()
+    world.replicas[leader].start()
+
+
+def rolling_update(world: World) -> Generator[tuple[str, ...], None, None]:
+    for replica in world.replicas.values():
+        replica.stop()
+        replica.start()
+        world.wait_hot()
+    yield ()
+
+
+def leader_without_api(world: World) -> Generator[tuple[str, ...], None, None]:
+    with world.cut(world.hosts[_leader(world)], world.cluster.host):
+        yield ()
+
+
+def leader_without_router(world: World) -> Generator[tuple[str, ...], None, None]:
+    leader = _leader(world)
+    with world.cut(world.hosts[leader], world.router_host):
+        yield (leader,)
+
+
+def leader_without_nodes(world: World) -> Generator[tuple[str, ...], None, None]:
+    leader = _leader(world)
+    others = [world.hosts[name] for name in NODES if name != leader]
+    with world.cut(world.hosts[leader], *others):
+        yield ()
+
+
+def api_killed(world: World) -> Generator[tuple[str, ...], None, None]:
+    world.cluster.kill_api()
+    yield ()
+    world.cluster.start_api()
+
+
+def etcd_killed(world: World) -> Generator[tuple[str, ...], None, None]:
+    world.cluster.kill_etcd()
+    yield ()
+    world.cluster.start_etcd()
+
+
+def router_restarts(world: World) -> Generator[tuple[str, ...], None, None]:
+    world.router.crash()
+    world.router.start()
+    yield ()
+
+
+def node_vanishes(world: World) -> Generator[tuple[str, ...], None, None]:
+    world.hosts[NODES[-1]].unplug()
+    yield (NODES[-1],)
+    world.hosts[NODES[-1]].plug()
+
+
+def speaker_restarts(world: World) -> Generator[tuple[str, ...], None, None]:
+    speaker = world.speakers[NODES[-1]]
+    speaker.stop()
+    speaker.start()
+    yield ()
+
+
+def all_speakers_restart(world: World) -> Generator[tuple[str, ...], None, None]:
+    for speaker in world.speakers.values():
+        speaker.stop()
+    for speaker in world.speakers.values():
+        speaker.start()
+    yield ()
+
+
+def leader_and_node_vanish(world: World) -> Generator[tuple[str, ...], None, None]:
+    leader = _leader(world)
+    for name in (leader, NODES[-1]):
+        world.hosts[name].unplug()
+    yield (leader, NODES[-1])
+    for name in (leader, NODES[-1]):
+        world.hosts[name].plug()
+
+
+def two_replicas_killed(world: World) -> Generator[tuple[str, ...], None, None]:
+    leader = _leader(world)
+    killed = [leader, next(name for name in REPLICAS if name != leader)]
+    for name in killed:
+        world.replicas[name].crash()
+    yield ()
+    for name in killed:
+        world.replicas[name].start()
+
+
+ROWS = (
+    Row("leader: kill -9", leader_killed),
+    Row("leader: SIGSTOP for 30 s, then thawed", leader_frozen, lasts=FROZEN),
+    Row("leader's host vanishes", leaders_host_vanishes),
+    Row("leader: planned stop", planned_stop),
+    Row("rolling update of Onepeer", rolling_update),
+    Row("leader cut off from the API server", leader_without_api, lasts=AWAY),
+    Row("leader cut off from the router", leader_without_router, lasts=AWAY, spares=False),
+    Row("leader cut off from the other nodes", leader_without_nodes, lasts=AWAY),
+    Row("API server killed", api_killed, lasts=AWAY),
+    Row("etcd killed", etcd_killed, lasts=AWAY),
+    Row("router's BGP restarts", router_restarts, spares=False),
+    Row("node vanishes", node_vanishes, spares=False),
+    Row("a node's speaker restarts", speaker_restarts),
+    Row("all nodes' speakers restart", all_speakers_restart),
+    Row("leader's host and another node vanish", leader_and_node_vanish),
+    Row("leader and another replica: kill -9", two_replicas_killed),
+)
