@@ -25,6 +25,7 @@ from speaker.cluster.kube.steward import Seen
 from speaker.cluster.watch import FileWatch
 from speaker.config import Router, Settings, load
 from speaker.doors import Doors
+from speaker.journal.journal import Journal
 from speaker.log import LogEvent
 from speaker.net.connection import Connection
 from speaker.net.sockets import MD5_COUNTERS, Address, SocketError, md5_drops
@@ -75,6 +76,7 @@ class Speaker:
         self.counters = Counters()
         self._allowed: tuple[Network, ...] | None = None
         self.started = time.time()
+        self.journal = Journal(settings.state_dir, settings.journal_size)
         self.peering = self._new_peering(settings)
         self._log = structlog.get_logger()
         self._loop = asyncio.get_running_loop()
@@ -90,6 +92,14 @@ class Speaker:
 
     async def run(self) -> int:
         """See run()."""
+        logging.record_to(self.journal.event)
+        try:
+            return await self._run()
+        finally:
+            logging.record_to(None)
+            self.journal.close()
+
+    async def _run(self) -> int:
         settings = self.settings
         logging.configure(settings.log.level, settings.log.format)
         self._log.info(
@@ -103,6 +113,7 @@ class Speaker:
             await self._doors.open(settings)
         except (SocketError, ServeError):
             return 1  # the log has said why
+        self.journal.start()
         self._set_routers(settings)
         async with self._background():
             await self._stop.wait()
@@ -194,6 +205,11 @@ class Speaker:
             return
         self.settings = new
         logging.configure(new.log.level, new.log.format)
+        if {"state_dir", "journal_size"} & set(changed):
+            self.journal.close()
+            self.journal = Journal(new.state_dir, new.journal_size)
+            self.journal.start()
+            logging.record_to(self.journal.event)
         if {"asn", "router_id", "cluster_id"} & set(changed):
             self._start_over(new)
         elif self._prefixes(old) != self._prefixes(new):
@@ -215,7 +231,7 @@ class Speaker:
 
     def _new_peering(self, settings: Settings) -> Peering:
         local = Local(settings.asn, settings.router_id, settings.cluster_id, socket.gethostname())
-        return Peering(local, self._guard(settings), self.counters)
+        return Peering(local, self._guard(settings), self.counters, lambda changes: self.journal.paths(changes))
 
     def _set_routers(self, settings: Settings) -> None:
         def offer(router: Router) -> RouterOffer:

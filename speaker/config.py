@@ -30,6 +30,7 @@ from speaker.settings_values import (
     HoldTime,
     HostAddress,
     Identifier,
+    JournalSize,
     LocalAddresses,
     Name,
     ObjectName,
@@ -204,7 +205,9 @@ class Settings(Section):
     log: Log = Log()
     """What is logged, and how."""
     state_dir: FilePath = Path("/var/lib/onepeer")
-    """Where the last roster of a cluster is kept, for a start while its API is away. Unused with a file."""
+    """Where the journal is kept, and the last roster of a cluster for a start while its API is away."""
+    journal_size: JournalSize = Field(default="4MB", validate_default=True)
+    """The most that the journal (`onepeer history`) takes there; 0MB = none. Months of a calm cluster."""
 
     @property
     def files(self) -> tuple[Path, ...]:

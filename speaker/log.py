@@ -10,8 +10,9 @@ One event is one line on stderr: a JSON object, or text for people. Times are UT
 import json
 import logging
 import sys
+from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import Final, Literal, Self, TextIO
+from typing import Any, Final, Literal, Self, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -20,24 +21,37 @@ Level = Literal["debug", "info", "warning", "error"]
 Format = Literal["json", "text"]
 
 
+class Kept(StrEnum):
+    """What an event is in the journal (speaker/journal), where it is kept there."""
+
+    LIFE = "life"  # Onepeer itself
+    SESSION = "session"  # up, or down with its cause
+    REFUSAL = "refusal"  # once, until the session of that peer comes or goes
+    DECISION = "decision"  # modes, roster, guard, settings, and what the cluster is told
+    PATHS = "paths"  # the journal's own: no log event has it
+
+
 class LogEvent(StrEnum):
-    """`name, level, keys, meaning`. Which peer it is about is bound, and not among the keys."""
+    """`name, level, keys, meaning`, and how the journal keeps it. Which peer it is about is bound, no key."""
 
     level: Level
     keys: tuple[str, ...]
     meaning: str
+    kept: Kept | None
 
-    def __new__(cls, name: str, level: Level, keys: str, meaning: str) -> Self:
+    def __new__(cls, name: str, level: Level, keys: str, meaning: str, kept: Kept | None = None) -> Self:
         """The member, a str that is its name."""
         member = str.__new__(cls, name)
         member._value_ = name
         member.level, member.keys, member.meaning = level, tuple(keys.split()), meaning
+        member.kept = kept
         return member
 
     # ---- Onepeer as a whole
     STARTED = (
         "started", "info", "version asn router_id settings",
         "The settings are good; listening and dialling begin.",
+        Kept.LIFE,
     )  # fmt: skip
     LISTENING = "listening", "info", "address", "Nodes, and routers that dial, can reach this address."
     CONTROL_LISTENING = "control_listening", "info", "socket", "The CLI can ask on this socket."
@@ -53,10 +67,12 @@ class LogEvent(StrEnum):
     NODES_SETTLED = (
         "nodes_settled", "info", "up missing waited",
         "The wait is over: the nodes are back, or it took too long and `missing` names who is not.",
+        Kept.LIFE,
     )  # fmt: skip
     STOPPING = (
         "stopping", "info", "reason graceful",
         "Onepeer ends; `graceful` names the routers that go on forwarding meanwhile.",
+        Kept.LIFE,
     )  # fmt: skip
     STOPPED = "stopped", "info", "ran", "All sessions are closed; `ran` is in seconds."
 
@@ -64,40 +80,53 @@ class LogEvent(StrEnum):
     SETTINGS_RELOADED = (
         "settings_reloaded", "info", "changed",
         "Changed settings are in force; `changed` names their keys. Other sessions were not touched.",
+        Kept.DECISION,
     )  # fmt: skip
     SETTINGS_REFUSED = (
         "settings_refused", "error", "problems",
         "The changed settings have mistakes; the old ones stay in force until the file is put right.",
+        Kept.REFUSAL,
     )  # fmt: skip
     ROSTER_CHANGED = (
         "roster_changed", "info", "added removed changed nodes remark",
         "Another roster is in force, with so many nodes; the first one too.",
+        Kept.DECISION,
     )  # fmt: skip
     ROSTER_PROBLEM = (
         "roster_problem", "error", "problems",
         "The roster cannot be read, or not be right; the last good one stays in force.",
+        Kept.REFUSAL,
     )  # fmt: skip
     GUARD_CHANGED = (
         "guard_changed", "info", "prefixes remark",
         "MetalLB's pools let in other prefixes than before; the first time too.",
+        Kept.DECISION,
     )  # fmt: skip
     STATE_UNSAVED = (
         "state_unsaved", "warning", "folder why",
         "The roster could not be kept for a start while the API server is away; all else goes on.",
     )  # fmt: skip
 
+    JOURNAL_UNWRITTEN = (
+        "journal_unwritten", "warning", "folder why",
+        "The journal cannot be kept or read on disk; said once, and all else goes on.",
+    )  # fmt: skip
+
     # ---- what the cluster is told
     BGP_PEER_KEPT = (
         "bgp_peer_kept", "info", "name action why",
         "A BGPPeer of MetalLB that is ours was `applied` or `removed`.",
+        Kept.DECISION,
     )  # fmt: skip
     BGP_PEER_LEFT = (
         "bgp_peer_left", "info", "names",
         "People have written BGPPeers where ours would be, so theirs are left alone and ours are not made.",
+        Kept.DECISION,
     )  # fmt: skip
     CLUSTER_REFUSED = (
         "cluster_refused", "warning", "what why way_out",
         "The API server does not take a BGPPeer or an Event of ours; it is tried again, and said once.",
+        Kept.REFUSAL,
     )  # fmt: skip
 
     # ---- the life of a session
@@ -105,6 +134,7 @@ class LogEvent(StrEnum):
     DIAL_FAILED = (
         "dial_failed", "warning", "local remote text retry_in",
         "TCP to a router never came up; said when the reason is new, not at each try.",
+        Kept.REFUSAL,
     )  # fmt: skip
     SESSION_OPENED = (
         "session_opened", "debug", "local remote dialed",
@@ -113,14 +143,17 @@ class LogEvent(StrEnum):
     SESSION_ESTABLISHED = (
         "session_established", "info", "local remote asn router_id hostname hold_time capabilities",
         "Routes may flow. `asn`, `router_id` and `hostname` are the peer's, `capabilities` what both sides have.",
+        Kept.SESSION,
     )  # fmt: skip
     SESSION_ENDED = (
         "session_ended", "warning", "cause notification text lasted paths",
         "A session is over; `lasted` in seconds since Established, `paths` that it had carried.",
+        Kept.SESSION,
     )  # fmt: skip
     MODE_CHOSEN = (
         "mode_chosen", "info", "family mode reason",
         "How many paths of a prefix this router gets, and why.",
+        Kept.DECISION,
     )  # fmt: skip
     END_OF_RIB_SENT = "end_of_rib_sent", "info", "family paths", "The router now has all there is (RFC 4724 2)."
     END_OF_RIB_RECEIVED = "end_of_rib_received", "debug", "family paths", "The node has sent all that it has."
@@ -134,32 +167,39 @@ class LogEvent(StrEnum):
         "stranger_refused", "warning", "address count",
         "A call from an address in neither roster nor routers: closed without an OPEN. At most once in a while for "
         "each address; `count` is how often since it was last said.",
+        Kept.REFUSAL,
     )  # fmt: skip
     MD5_REFUSED = (
         "md5_refused", "warning", "reason count suspects",
         "The kernel dropped packets with a wrong, missing or unexpected TCP MD5 signature (RFC 2385). It does not tell "
         "whose: `suspects` are the peers without a session. At most once a minute for each reason; `count` is how many "
         "since it was last said.",
+        Kept.REFUSAL,
     )  # fmt: skip
     NODE_REFUSED = (
         "node_refused", "warning", "reason text",
         "A node of the roster that gets no session: a wrong AS, a second session, a bad OPEN.",
+        Kept.REFUSAL,
     )  # fmt: skip
     ROUTER_REFUSED = (
         "router_refused", "warning", "reason text",
         "A router that gets no session: a wrong AS, our own identifier, a bad OPEN.",
+        Kept.REFUSAL,
     )  # fmt: skip
     PATHS_REFUSED = (
         "paths_refused", "warning", "reason count example",
         "The guard keeps paths of this node out; said when a reason is new, `example` is one prefix.",
+        Kept.REFUSAL,
     )  # fmt: skip
     MAX_PREFIXES_EXCEEDED = (
         "max_prefixes_exceeded", "warning", "prefixes limit",
         "A node has announced more than nodes.max_prefixes; its session ends.",
+        Kept.REFUSAL,
     )  # fmt: skip
     UPDATE_MALFORMED = (
         "update_malformed", "warning", "reason prefixes",
         "An UPDATE that cannot be believed; its prefixes count as withdrawn, the session lives (RFC 7606).",
+        Kept.REFUSAL,
     )  # fmt: skip
     MESSAGE_IGNORED = "message_ignored", "info", "what", "A message, or a part of one, was left aside."
 
@@ -167,6 +207,7 @@ class LogEvent(StrEnum):
     INTERNAL_FAULT = (
         "internal_fault", "error", "",
         "A mistake of Onepeer's own; the sessions of this router begin anew with the whole table. Worth reporting.",
+        Kept.DECISION,
     )  # fmt: skip
     REQUEST_FAILED = (
         "request_failed", "error", "path",
@@ -200,6 +241,17 @@ class _Output:
 _processors: Final[list[Processor]] = []
 
 
+Recorder = Callable[[LogEvent, Mapping[str, Any]], None]
+"""Is told of each event that is kept, with all its keys, at once and whatever the level of the log."""
+
+_recorders: Final[list[Recorder]] = []
+
+
+def record_to(recorder: Recorder | None) -> None:
+    """From now on events that are kept are told to this one, or to nobody."""
+    _recorders[:] = [] if recorder is None else [recorder]
+
+
 def configure(level: Level, form: Format | None, stream: TextIO | None = None) -> None:
     """Begin to log, or from now on log otherwise. `form` None: text where `stream` (stderr) is a terminal."""
     stream = stream or sys.stderr
@@ -207,6 +259,7 @@ def configure(level: Level, form: Format | None, stream: TextIO | None = None) -
     if form is None:
         form = "text" if terminal else "json"
     _processors[:] = [
+        _record,
         _at_least(level),
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper("iso", utc=True),
@@ -219,6 +272,14 @@ def configure(level: Level, form: Format | None, stream: TextIO | None = None) -
         cache_logger_on_first_use=False,
     )
     _take_over_logging()
+
+
+def _record(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    said = event["event"]
+    if isinstance(said, LogEvent) and said.kept is not None:
+        for recorder in _recorders:
+            recorder(said, event)
+    return event
 
 
 def _at_least(level: Level) -> Processor:

@@ -6,6 +6,7 @@
 `RouterPaths.take` gives while a router reads.
 """
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from speaker.bgp import nlri
@@ -16,10 +17,14 @@ from speaker.paths.base import ModeName
 from speaker.paths.router import RouterPaths
 from speaker.rib.guard import Guard, Reason
 from speaker.rib.source import Source
-from speaker.rib.table import Refused, Table
+from speaker.rib.table import Change, Refused, Table
 
 #: Attribute sets remembered for one node session, as in bgp/routes.py.
 _REMEMBERED = 1024
+
+
+Told = Callable[[Mapping[Family, Sequence[Change]]], None]
+"""Is told what changed in the tables, once for each flush."""
 
 
 class Refusal(NamedTuple):
@@ -32,12 +37,13 @@ class Refusal(NamedTuple):
 
 
 class Reflector:
-    """The tables, the guard and the routers."""
+    """The tables, the guard and the routers. `told` hears of every change of paths."""
 
-    def __init__(self, guard: Guard) -> None:
+    def __init__(self, guard: Guard, told: Told | None = None) -> None:
         self.tables = {family: Table(family) for family in Family}
         self.routers: dict[str, RouterPaths] = {}
         self._guard = guard
+        self._told = told
         self._imported: dict[Source, dict[Attributes, Attributes | Reason]] = {}
         self._router_ids: dict[Source, bytes] = {}
 
@@ -136,6 +142,8 @@ class Reflector:
         """
         changes = {family: table.take_changes() for family, table in self.tables.items()}
         failed: dict[str, Exception] = {}
+        if self._told is not None and any(changes.values()):
+            self._told(changes)
         if any(changes.values()) or self.waits():
             for name, router in self.routers.items():
                 try:

@@ -3,6 +3,7 @@
 Reads everything and changes nothing. Text is made here and nowhere before.
 """
 
+import asyncio
 import ipaddress
 import time
 from collections import Counter
@@ -17,6 +18,8 @@ from speaker.bgp.events import Cause
 from speaker.bgp.iana import SegmentType
 from speaker.bgp.session import State
 from speaker.config import Settings
+from speaker.journal.journal import Journal
+from speaker.journal.records import wanted_network
 from speaker.peers.neighbor import Neighbor, agreed, endpoint
 from speaker.peers.node import NodePeer
 from speaker.peers.peering import Peering
@@ -61,6 +64,7 @@ class Running(Protocol):
     settings_problem: str | None
     roster: RosterState
     counters: Counters
+    journal: Journal
     started: float
     peering: Peering
 
@@ -115,12 +119,16 @@ class Report:
 
     def routes(self, prefix: str | None) -> Iterator[views.RouteView]:
         """See serve.source.Source.routes."""
-        wanted = None if prefix is None else _wanted(prefix)
+        wanted = None if prefix is None else wanted_network(prefix)
         for family, table in self._running.peering.reflector.tables.items():
             refused = self._refused_by_prefix(table)
             for name in sorted({*table.prefixes, *refused}, key=_by_address):
                 if wanted is None or _answers(nlri.to_network(name, family), wanted):
                     yield self._route(table, name, refused.get(name, []))
+
+    async def history(self, query: views.HistoryQuery) -> views.HistoryView:
+        """What has happened. In a thread: a full journal is some tenths of a second to read."""
+        return await asyncio.to_thread(self._running.journal.history, query)
 
     def ready(self) -> tuple[bool, str]:
         """Whether routers get all they should."""
@@ -341,16 +349,6 @@ def _as_path(attributes: Attributes) -> str:
         text = " ".join(map(str, segment.asns))
         parts.append(f"{{{text}}}" if segment.kind == SegmentType.AS_SET else text)
     return " ".join(parts)
-
-
-def _wanted(text: str) -> nlri.Network:
-    """What the user asks for; an address is the prefix that holds it alone."""
-    try:
-        return ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        raise ValueError(
-            f"{text!r} is neither an address nor a prefix, such as 192.168.30.1 or 192.168.30.0/24"
-        ) from None
 
 
 def _answers(network: nlri.Network, wanted: nlri.Network) -> bool:

@@ -250,6 +250,28 @@ def _whole_seconds(value: object, seconds: float, limit: int, name: str, rfc: st
     return seconds
 
 
+# ---- sizes
+
+_SIZES: Final = {"kB": 1000, "MB": 1000**2, "GB": 1000**3}
+_SIZE = r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(kB|MB|GB)?"
+
+
+def journal_size(value: object) -> int:
+    """Octets, of `4MB`: 0, or 100kB to 1GB."""
+    match = re.fullmatch(_SIZE, show(value))
+    if match is None:
+        raise refuse(f"{show(value)} is not a size", "", "write one like 4MB or 500kB")
+    number, unit = match.groups()
+    if unit is None and float(number) != 0:
+        raise refuse(f"{number} has no unit", "it could be octets or megabytes", f"write {number}MB, or use kB or GB")
+    octets = int(float(number) * _SIZES[unit or "kB"])
+    if 0 < octets < 100_000:
+        raise refuse(f"{value} is too small", "a day of a small cluster would not fit", "use 100kB or more, or 0MB")
+    if octets > 1_000_000_000:
+        raise refuse(f"{value} is too large", "each question reads all of it", "use 1GB or less")
+    return octets
+
+
 # ---- communities
 
 WELL_KNOWN: Final = {
@@ -381,6 +403,7 @@ HoldTime = Annotated[float, BeforeValidator(hold_time)]
 RestartTime = Annotated[float, BeforeValidator(restart_time)]
 ConnectTime = Annotated[float, BeforeValidator(connect_time)]
 Wait = Annotated[float, BeforeValidator(wait)]
+JournalSize = Annotated[int, BeforeValidator(journal_size)]
 Community = Annotated[bytes, BeforeValidator(community), PlainSerializer(community_text)]
 Name = Annotated[str, BeforeValidator(name)]
 ObjectName = Annotated[str, BeforeValidator(object_name)]

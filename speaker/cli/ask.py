@@ -11,11 +11,11 @@ import socket
 import stat
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from pydantic import BaseModel, ValidationError
 
-from speaker.serve.views import NodesView, RoutesView, StatusView
+from speaker.serve.views import HistoryQuery, HistoryView, NodesView, RoutesView, StatusView
 
 View = TypeVar("View", bound=BaseModel)
 
@@ -45,6 +45,10 @@ class Asker:
         """`onepeer routes [PREFIX]`."""
         query = "" if prefix is None else f"?prefix={quote(prefix, safe='')}"
         return self._ask(f"/v1/routes{query}", RoutesView)
+
+    def history(self, query: HistoryQuery) -> HistoryView:
+        """`onepeer history`."""
+        return self._ask(f"/v1/history?{urlencode(query.model_dump(exclude_none=True))}", HistoryView)
 
     def _ask(self, target: str, view: type[View]) -> View:
         status, server, body = self._get(target)

@@ -21,6 +21,7 @@ from speaker.cli.common import (
     fail,
     show,
 )
+from speaker.cli.history import history
 from speaker.cli.render import Answer, Output
 
 app = typer.Typer(
@@ -183,6 +184,9 @@ def routes(
 
     view = answered(lambda: Asker(socket).routes(prefix))
     show(output, Answer(view, routes_page(view, prefix)))
+
+
+app.command(short_help="What has happened, and since when?")(history)
 
 
 @app.command(short_help="The versions of this command and its parts.")

@@ -23,7 +23,7 @@ from speaker.peers.neighbor import Env, Local, Neighbor, Target
 from speaker.peers.node import NodeLimits, NodePeer
 from speaker.peers.router import RouterOffer, RouterPeer
 from speaker.peers.seldom import Seldom
-from speaker.reflector import Reflector
+from speaker.reflector import Reflector, Told
 from speaker.rib.guard import Guard
 from speaker.rib.source import Source
 from speaker.serve.counters import Counters
@@ -54,10 +54,10 @@ class RosterChange:
 
 
 class Peering:
-    """All neighbors of one identity (`local`)."""
+    """All neighbors of one identity (`local`). `told` hears of every change of paths."""
 
-    def __init__(self, local: Local, guard: Guard, counters: Counters) -> None:
-        self.reflector = Reflector(guard)
+    def __init__(self, local: Local, guard: Guard, counters: Counters, told: Told | None = None) -> None:
+        self.reflector = Reflector(guard, told)
         self.roster = Roster()
         self.nodes: dict[Address, NodePeer] = {}
         self.routers: dict[str, list[RouterPeer]] = {}

@@ -3,6 +3,7 @@
     GET /v1/status                  StatusView
     GET /v1/nodes                   NodesView
     GET /v1/routes[?prefix=TEXT]    RoutesView, in slices
+    GET /v1/history[?node=TEXT][&prefix=TEXT][&since=TIME][&last=COUNT]     HistoryView
 
 Everything is in views.py. An error is `{"error": "..."}` with a status of 400 or more. `v1` changes when an older
 command could not read the answers any more.
@@ -28,7 +29,7 @@ from pydantic import BaseModel
 from speaker.log import LogEvent
 from speaker.serve.site import ServeError, answering_errors, reason, running
 from speaker.serve.source import Source
-from speaker.serve.views import RouteView
+from speaker.serve.views import HistoryQuery, RouteView
 
 log = structlog.get_logger()
 
@@ -67,10 +68,17 @@ def _app(source: Source) -> web.Application:
             return _refuse(400, str(error))
         return await _stream(request, found)
 
+    async def history(request: web.Request) -> web.Response:
+        try:
+            return _json(await source.history(HistoryQuery.model_validate(dict(request.query))))
+        except ValueError as error:
+            return _refuse(400, str(error))
+
     app = web.Application(middlewares=[answering_errors(_refuse)])
     app.router.add_get("/v1/status", status)
     app.router.add_get("/v1/nodes", nodes)
     app.router.add_get("/v1/routes", routes)
+    app.router.add_get("/v1/history", history)
     return app
 
 

@@ -1,13 +1,13 @@
 """What must Onepeer offer so that it can be shown? The interface between app.py and serve/.
 
-Every method is called in the event loop, answers at once from memory and changes nothing.
+Every method is called in the event loop, answers at once from memory and changes nothing; `history` reads files.
 """
 
 from collections.abc import Iterable
 from typing import Protocol
 
 from speaker.serve.counters import Counters
-from speaker.serve.views import NodesView, RouteView, StatusView
+from speaker.serve.views import HistoryQuery, HistoryView, NodesView, RouteView, StatusView
 
 
 class Source(Protocol):
@@ -28,6 +28,10 @@ class Source(Protocol):
         paths stop nobody. What changes in between shows in the later slices; it must not raise for that.
         Raises ValueError, at the call or the first step, for a text that is neither.
         """
+        ...
+
+    async def history(self, query: HistoryQuery) -> HistoryView:
+        """What has happened, as far as the journal goes. Raises ValueError for a prefix that is none."""
         ...
 
     def ready(self) -> tuple[bool, str]:

@@ -5,8 +5,9 @@ them. A field that does not apply is null. Names of states, reasons and modes ar
 """
 
 from enum import StrEnum
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class _View(BaseModel):
@@ -195,3 +196,36 @@ class RoutesView(_View):
     """`onepeer routes [PREFIX]`, sorted by prefix."""
 
     routes: list[RouteView]
+
+
+class HistoryQuery(_View):
+    """What `onepeer history` asks for; null = all."""
+
+    node: str | None = None  # its name or address
+    prefix: str | None = None  # an address (what holds it) or a prefix (it and what lies inside)
+    since: float | None = None
+    last: int | None = Field(default=None, ge=1)  # the newest so many
+
+
+class RecordView(_View):
+    """One record of the journal."""
+
+    at: float
+    kind: str  # life, session, refusal, decision, paths
+    event: str  # the name of a log event (docs/logs.md), or "paths"
+    node: str | None = None
+    router: str | None = None
+    lane: int | None = None  # from 1
+    address: str | None = None
+    announced: list[str] = []  # prefixes; "192.168.30.1-192.168.30.9" = the host routes of these addresses
+    withdrawn: list[str] = []
+    details: dict[str, Any] = {}  # the keys of the log event
+    text: str = ""  # what happened, for people
+
+
+class HistoryView(_View):
+    """`onepeer history`: the records asked for, the oldest first."""
+
+    records: list[RecordView]
+    begins: float | None  # of the oldest record that the journal still has; null while it has none
+    more: bool  # whether `last` has left older ones out

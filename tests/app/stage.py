@@ -92,6 +92,7 @@ class Stage:
             "control": {"socket": "control.sock"},
             "http": None,
             "log": {"format": "json"},
+            "state_dir": "state",
             **settings,
         }
         self.settings["nodes"] = {"file": "nodes.yaml", **settings.get("nodes", {})}

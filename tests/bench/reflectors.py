@@ -176,6 +176,7 @@ nodes: {{file: nodes.yaml}}
 guard: {{prefixes: [{PREFIX_RANGE}]}}
 http: null
 control: {{socket: {SCRATCH}/onepeer.sock}}
+state_dir: {SCRATCH}/state
 log: {{level: warning, format: json}}
 """
 

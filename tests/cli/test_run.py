@@ -22,7 +22,7 @@ def write_settings(folder: Path, http: int = 9790) -> Path:
     path.write_text(
         f"asn: 64512\nlisten: {{addresses: [{HOST}]}}\nrouters: [{{address: 127.0.0.9, connect: passive}}]\n"
         f"nodes: {{file: nodes.yaml}}\nguard: {{prefixes: [192.168.30.0/24]}}\n"
-        f"control: {{socket: control.sock}}\nhttp: {{address: {HOST}, port: {http}}}\n"
+        f"control: {{socket: control.sock}}\nhttp: {{address: {HOST}, port: {http}}}\nstate_dir: state\n"
     )
     return path
 
@@ -85,4 +85,4 @@ def test_settings_with_mistakes_do_not_start(tmp_path: Path) -> None:
     assert (done.status, done.out) == (1, "")
     first, second = done.err.splitlines()
     assert first.startswith(f"onepeer: {path}:1: asn: 0 is not to be used")
-    assert second.startswith(f"onepeer: {path}:8: gaurd: is not a key")
+    assert second.startswith(f"onepeer: {path}:9: gaurd: is not a key")

@@ -27,7 +27,7 @@ SCALARS = st.one_of(
 KEYS = st.sampled_from(
     ["asn", "listen", "addresses", "port", "routers", "address", "name", "hold_time", "password_file", "nodes",
      "file", "guard", "prefixes", "router_id", "strip_communities", "http", "log", "level", "x",
-     "local_address", "local_addresses", "mode", "link_bandwidth", "connect"]
+     "local_address", "local_addresses", "mode", "link_bandwidth", "connect", "journal_size"]
 )  # fmt: skip
 TREES = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=5), max_leaves=12

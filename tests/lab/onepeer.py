@@ -23,11 +23,14 @@ set -e
 mount -t tmpfs none /run
 mkdir /run/onepeer
 mount --bind "$1" /run/onepeer
-shift
+mkdir -p /var/lib/onepeer
+mount --bind "$2" /var/lib/onepeer
+shift 2
 exec "$@"
 """
-"""Shell: the rest of its arguments is run with the folder $1 as /run/onepeer, so that the settings file need not
-name a socket. The mounts are seen by that process alone: `ip netns exec` gives it a mount namespace (ip-netns(8))."""
+"""Shell: the rest of its arguments is run with the folders $1 and $2 as /run/onepeer and /var/lib/onepeer, so that the
+settings file need not name them. The mounts are seen by that process alone: `ip netns exec` gives it a mount namespace
+(ip-netns(8))."""
 
 COMMAND = str(Path(sys.executable).parent / "onepeer")
 
@@ -53,6 +56,9 @@ class Onepeer:
         self.run = self.folder / "run"
         """What it sees as /run/onepeer."""
         self.run.mkdir(exist_ok=True)
+        self.state = self.folder / "state"
+        """What it sees as /var/lib/onepeer."""
+        self.state.mkdir(exist_ok=True)
         self.socket = self.run / "control.sock"
         self.file = self.folder / "onepeer.yaml"
         self.settings: dict[str, Any] = dict(yaml.safe_load(settings) if isinstance(settings, str) else settings)
@@ -77,7 +83,7 @@ class Onepeer:
         """Start it without waiting."""
         self.write_settings()
         self.write_nodes()
-        start = ("sh", "-c", IN_ITS_OWN_RUN, "sh", str(self.run))
+        start = ("sh", "-c", IN_ITS_OWN_RUN, "sh", str(self.run), str(self.state))
         self.process = self.host.start(
             *start, COMMAND, "run", "-c", str(self.file), log="onepeer.log", env=self.environment
         )

@@ -12,16 +12,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 
+from speaker.journal.history import kept
 from speaker.serve.counters import Counters, Direction, Side
 from speaker.serve.views import (
     FamilyOut,
     Health,
+    HistoryQuery,
+    HistoryView,
     LaneView,
     NodeDown,
     NodeSession,
     NodesView,
     NodeView,
     PathView,
+    RecordView,
     Refusal,
     RefusedPathView,
     RosterView,
@@ -167,12 +171,26 @@ ROUTES = (
 )
 
 
+def record(event: str, ago: float, text: str, **more: object) -> RecordView:
+    """One that is `ago` seconds old."""
+    return RecordView.model_validate({"at": NOW - ago, "kind": "session", "event": event, "text": text, **more})
+
+
+RECORDS = (
+    record("started", 4 * 86400, "Onepeer 0.1.0 started", kind="life"),
+    record("session_established", 3600, "session up", node="leviathan1", address="192.168.3.31"),
+    record("paths", 3599, "announced 192.168.30.1/32", kind="paths", node="leviathan1", announced=["192.168.30.1/32"]),
+    record("session_ended", 120, "session down: hold-timer-expired", router="spare", lane=1),
+)
+
+
 @dataclass
 class Example:
     """A Source whose answers are its fields."""
 
     status_view: StatusView = field(default_factory=status)
     nodes_view: NodesView = NODES
+    records: tuple[RecordView, ...] = RECORDS
     all_routes: tuple[RouteView, ...] = ROUTES
     is_ready: tuple[bool, str] = (True, "ready")
     is_alive: tuple[bool, str] = (True, "alive")
@@ -189,6 +207,9 @@ class Example:
         for route in self.all_routes:
             if wanted is None or str(wanted) == route.prefix:
                 yield route
+
+    async def history(self, query: HistoryQuery) -> HistoryView:
+        return kept(reversed(self.records), query)
 
     def ready(self) -> tuple[bool, str]:
         return self.is_ready

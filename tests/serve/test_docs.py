@@ -16,6 +16,6 @@ def test_the_page_of_metrics_has_every_metric() -> None:
 
 
 def test_the_page_of_log_events_has_every_event() -> None:
-    """With its level and keys."""
-    rows = [(code(event), event.level, code(*event.keys), event.meaning) for event in LogEvent]
-    check_page("logs.md", {"events": table(("Event", "Level", "Keys", "Meaning"), rows)})
+    """With its level and keys, and how the journal keeps it."""
+    rows = [(code(event), event.level, code(*event.keys), event.kept or "", event.meaning) for event in LogEvent]
+    check_page("logs.md", {"events": table(("Event", "Level", "Keys", "Journal", "Meaning"), rows)})
