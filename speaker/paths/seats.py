@@ -212,7 +212,7 @@ class Seats:
             for prefix in prefixes
             if (row := rows.get(prefix)) is None
             or row.cost is not cost
-            or (row.seed * own >> 32 & 0xFFFFFFFF) > row.floor
+            or (row.seed * own >> 16 & 0xFFFFFFFF) > row.floor
             or prefix in held
         ]
 
@@ -316,10 +316,14 @@ class Seats:
         """Applies rules 1 to 5 to one prefix; gives what `_eligible` gave."""
         paths = self._table.paths(prefix)
         row = self._rows.get(prefix)
+        fresh = row is None
         if row is None:
             row = self._rows[prefix] = _Row(prefix, self._count)
-        before = list(row.seats)
         groups = self._eligible(row, paths)
+        if fresh and len(groups) == 1 and (chosen := self._first(row, groups[0])):
+            yield from self._seat_first(prefix, row, groups[0], chosen)
+            return groups
+        before = list(row.seats)
         if any(before):
             self._keep(prefix, row, groups)
         # Those that were left just now go first, so that the router has one path replaced by another.
@@ -341,6 +345,35 @@ class Seats:
             if old != new:
                 yield Move(prefix, seat, old[0] if old else None, new)
         return groups
+
+    def _first(self, row: _Row, group: Group) -> list[tuple[float, Source]]:
+        """Who sits, the highest score first, where a prefix is met for the first time and rule 5 has no part: the most
+        of a cold start. Else nothing."""
+        chosen: list[tuple[float, Source]] = []
+        seats, is_below = len(self._open), self._shares.is_below
+        if seats and len(group.sources) >= seats:
+            for scored in group.ranked(row.seed):
+                if is_below(scored[1]):
+                    chosen.append(scored)
+                    if len(chosen) == seats:
+                        return chosen
+        return []
+
+    def _seat_first(self, prefix: bytes, row: _Row, group: Group, chosen: list[tuple[float, Source]]) -> list[Move]:
+        """Seats them in the open seats, all of which are free."""
+        held, load, moves = self._held, self._shares.load, []
+        for seat, (points, source) in zip(self._open, chosen, strict=True):
+            path = row.seats[seat] = source, group.paths[source]
+            row.points[seat] = points
+            load[source] += 1
+            if source in held:
+                held[source].add(prefix)
+            else:
+                held[source] = {prefix}
+            moves.append(Move(prefix, seat, None, path))
+        row.contested, row.cost = list(self._open), group.cost
+        row.floor, row.weakest = chosen[-1][0], self._open[-1]
+        return moves
 
     def _keep(self, prefix: bytes, row: _Row, groups: list[Group]) -> None:
         """Rule 2, and rule 4 as far as it follows the next hop."""
