@@ -32,6 +32,7 @@ from speaker.net.sockets import MD5_COUNTERS, Address, SocketError, md5_drops
 from speaker.peers.neighbor import SAY_AGAIN, Local
 from speaker.peers.node import NodeLimits
 from speaker.peers.peering import Peering
+from speaker.peers.reach import Reach
 from speaker.peers.router import RouterOffer
 from speaker.report import Report, RosterState
 from speaker.rib.guard import Guard
@@ -46,9 +47,10 @@ SETTLE_LOOK = 0.1
 #: Seconds between two looks at the kernel's count of calls with a wrong TCP MD5 signature.
 MD5_LOOK = 2.0
 
-#: Allocations between two runs of the garbage collector, 700 in Python's own settings. A table is many small objects
-#: without cycles: looking for some took a quarter of the choice of paths in a cold start (docs/benchmarks.md).
-GC_THRESHOLD = 50_000
+#: Python's garbage collector looks for cycles after so many allocations, 700 unless said: in the midst of a burst, and
+#: a look at its objects took as long as the choice of paths in a cold start (docs/benchmarks.md). A table has no
+#: cycles. So it looks by the clock: every so many seconds at what is new, and each so-many-th time at everything.
+GC_THRESHOLD, GC_EVERY, GC_WHOLE = 500_000, 10.0, 60
 
 #: Seconds for the last NOTIFICATIONs to leave.
 FAREWELL = 0.2
@@ -61,6 +63,7 @@ async def run(path: Path) -> int:
     """
     _raise_file_limit()
     gc.set_threshold(GC_THRESHOLD)
+    gc.freeze()  # what is imported stays
     speaker = Speaker(path, load(path))
     return await speaker.run()
 
@@ -82,6 +85,7 @@ class Speaker:
         self._loop = asyncio.get_running_loop()
         self._report = Report(self)
         self._doors = Doors(self._take_call, self._report)
+        self._reach = Reach(lambda node, answers: self.peering.set_answers(node, answers))
         self._stop = asyncio.Event()
         self._hangup = asyncio.Event()
         self._stop_reason = ""
@@ -115,6 +119,7 @@ class Speaker:
             return 1  # the log has said why
         self.journal.start()
         self._set_routers(settings)
+        self._reach.set_interval(settings.nodes.probe)
         async with self._background():
             await self._stop.wait()
             await self._end()
@@ -127,13 +132,15 @@ class Speaker:
         self._loop.add_signal_handler(signal.SIGHUP, self._hangup.set)
         async with asyncio.TaskGroup() as self._group:
             self._restart_roster(self.settings)
-            tasks = [self._group.create_task(w) for w in (self._follow_settings(), self._settle(), self._watch_md5())]
+            work = (self._follow_settings(), self._settle(), self._watch_md5(), _collect_garbage())
+            tasks = [self._group.create_task(one) for one in work]
             try:
                 yield
             finally:
                 for task in (*tasks, self._roster_task):
                     if task is not None:
                         task.cancel()
+                await self._reach.close()
                 await self._doors.close()
 
     def _asked_to_stop(self, number: signal.Signals) -> None:
@@ -151,6 +158,10 @@ class Speaker:
     def listening(self) -> list[str]:
         """report.Running."""
         return self._doors.listening
+
+    def answers(self, node: str) -> bool | None:
+        """report.Running."""
+        return self._reach.answers(node)
 
     def _take_call(self, caller: Address, local: Address) -> Connection | None:
         return self.peering.take_call(caller, local)
@@ -216,6 +227,7 @@ class Speaker:
             self.peering.set_guard(self._guard(new))
         self._set_routers(new)
         self.peering.set_limits(_limits(new))
+        self._reach.set_interval(new.nodes.probe)
         self._restart_roster(new)
         self.counters.settings_reloads += 1
         self._log.info(LogEvent.SETTINGS_RELOADED, changed=changed)
@@ -295,6 +307,7 @@ class Speaker:
 
     def _set_roster(self, roster: Roster, settings: Settings) -> None:
         change = self.peering.set_roster(roster, _limits(settings))
+        self._reach.watch(roster)
         self._arm_doors()
         self.roster = self.roster.taken()
         if change.added or change.removed or change.changed or roster.remark:
@@ -338,6 +351,14 @@ class Speaker:
                 if more and now >= due[reason]:
                     said, due = {**said, reason: count}, {**due, reason: now + SAY_AGAIN}
                     self._log.warning(LogEvent.MD5_REFUSED, reason=reason, count=more, suspects=self.peering.down())
+
+
+async def _collect_garbage() -> None:
+    while True:
+        for _ in range(GC_WHOLE):
+            await asyncio.sleep(GC_EVERY)
+            gc.collect(1)
+        gc.collect()
 
 
 def _raise_file_limit() -> None:

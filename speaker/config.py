@@ -36,6 +36,7 @@ from speaker.settings_values import (
     ObjectName,
     PasswordFile,
     Port,
+    ProbeInterval,
     RestartTime,
     Selector,
     SocketAddress,
@@ -138,6 +139,8 @@ class Nodes(Section):
     """Seconds until a silent node counts as gone; 0s = never. As for routers; the smaller offer is used."""
     max_prefixes: Whole = Field(default=10_000, ge=1)
     """More from one node end its session. Ten times the services of a large cluster."""
+    probe: ProbeInterval = 0.1
+    """Seconds between two ARP requests to each node, 0s = none. Three unanswered end its paths within half a second."""
 
     @property
     def password(self) -> bytes | None:

@@ -186,6 +186,15 @@ class LogEvent(StrEnum):
         "A router that gets no session: a wrong AS, our own identifier, a bad OPEN.",
         Kept.REFUSAL,
     )  # fmt: skip
+    NODE_SILENT = (
+        "node_silent", "warning", "paths",
+        "The node answers no ARP any more: its paths are kept from the routers until it does.",
+    )  # fmt: skip
+    NODE_ANSWERS = "node_answers", "info", "paths", "The node answers ARP again, and its paths are back."
+    PROBES_OFF = (
+        "probes_off", "warning", "why way_out",
+        "Nodes cannot be asked by ARP whether they are there: a vanished one is found by the hold timer.",
+    )  # fmt: skip
     PATHS_REFUSED = (
         "paths_refused", "warning", "reason count example",
         "The guard keeps paths of this node out; said when a reason is new, `example` is one prefix.",

@@ -46,6 +46,7 @@ class Reflector:
         self._told = told
         self._imported: dict[Source, dict[Attributes, Attributes | Reason]] = {}
         self._router_ids: dict[Source, bytes] = {}
+        self._silent: set[Source] = set()
 
     # --- routers ---
 
@@ -92,8 +93,14 @@ class Reflector:
         """A node's session is gone, and with it its routes."""
         self._router_ids.pop(source, None)
         self._imported.pop(source, None)
+        self._silent.discard(source)
         for table in self.tables.values():
             table.drop(source)
+
+    def set_silent(self, source: Source, *, silent: bool) -> None:
+        """The node does not answer on its link, or does again: its paths are kept out, and let in."""
+        (self._silent.add if silent else self._silent.discard)(source)
+        self._judge_again(source)
 
     def path_count(self, source: Source) -> int:
         """What a node has announced, accepted or not, of all families: what max_prefixes limits."""
@@ -104,16 +111,20 @@ class Reflector:
     def set_guard(self, guard: Guard) -> list[Refusal]:
         """Another policy is in force: everything that the nodes have said is judged again."""
         self._guard = guard
+        return [refusal for source in self._imported for refusal in self._judge_again(source)]
+
+    def _judge_again(self, source: Source) -> list[Refusal]:
+        self._imported[source].clear()
         refusals: list[Refusal] = []
-        for source, known in self._imported.items():
-            known.clear()
-            for family, table in self.tables.items():
-                for attributes, prefixes in _everything(table, source):
-                    refusals += self.announced(source, Announced(family, attributes, prefixes))
+        for family, table in self.tables.items():
+            for attributes, prefixes in _everything(table, source):
+                refusals += self.announced(source, Announced(family, attributes, prefixes))
         return refusals
 
     def _import(self, source: Source, attributes: Attributes) -> Attributes | Reason:
         """The attributes as the table keeps them, or why paths with them are refused."""
+        if source in self._silent:
+            return Reason.SILENT
         known = self._imported[source]
         found = known.get(attributes)
         if found is None:

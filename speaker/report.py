@@ -72,6 +72,10 @@ class Running(Protocol):
         """Addresses with ports."""
         ...
 
+    def answers(self, node: str) -> bool | None:
+        """Whether a node answers on its link; None where nothing is known."""
+        ...
+
 
 class Report:
     """serve.source.Source for a running Onepeer."""
@@ -171,6 +175,7 @@ class Report:
             up=bool(up),
             why_down=None if up else _why_down(peers),
             since=min((p.since for p in up), default=max((p.since for p in peers), default=0.0)),
+            answers=self._running.answers(name),
             sessions=[self._node_session(peer) for peer in peers],
         )
 

@@ -232,6 +232,18 @@ def connect_time(value: object) -> float:
     return _whole_seconds(value, seconds, 65535, "a connect time", "MetalLB's BGPPeer")
 
 
+def probe_interval(value: object) -> float:
+    """Seconds: 0, or 0.02 to 10."""
+    seconds = duration(value)
+    if 0 < seconds < 0.02:
+        raise refuse(
+            f"{value} is too short", "a busy node may take some ms to answer", "use 20ms or more, or 0s for none"
+        )
+    if seconds > 10:
+        raise refuse(f"{value} is too long", "by then the hold timer finds as much", "use 10s or less, or 0s for none")
+    return seconds
+
+
 def wait(value: object) -> float:
     """Seconds, at most an hour."""
     seconds = duration(value)
@@ -402,6 +414,7 @@ Port = Annotated[int, BeforeValidator(whole_number), Field(ge=1, le=65535)]
 HoldTime = Annotated[float, BeforeValidator(hold_time)]
 RestartTime = Annotated[float, BeforeValidator(restart_time)]
 ConnectTime = Annotated[float, BeforeValidator(connect_time)]
+ProbeInterval = Annotated[float, BeforeValidator(probe_interval)]
 Wait = Annotated[float, BeforeValidator(wait)]
 JournalSize = Annotated[int, BeforeValidator(journal_size)]
 Community = Annotated[bytes, BeforeValidator(community), PlainSerializer(community_text)]

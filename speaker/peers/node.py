@@ -52,6 +52,15 @@ class NodePeer(Neighbor):
         """Whether the node has said all it has, as far as can be known. `now` is the loop's clock."""
         return self.up is not None and (self.end_of_rib or now - self._heard_at >= QUIET)
 
+    def set_silent(self, *, silent: bool) -> None:
+        """The node, whose session is up, does not answer on its link, or does again."""
+        paths = self._carried()
+        self.env.reflector.set_silent(self.source, silent=silent)
+        if silent:
+            self._log.warning(LogEvent.NODE_SILENT, paths=paths)
+        else:
+            self._log.info(LogEvent.NODE_ANSWERS, paths=paths)
+
     def on_writable(self, connection: Connection) -> None:
         """A node is sent nothing but KEEPALIVEs, which wait in the transport."""
 

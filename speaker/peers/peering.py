@@ -126,6 +126,13 @@ class Peering:
             )
         self._changed()
 
+    def set_answers(self, node: str, answers: bool) -> None:
+        """A node answers on its link again, or no more. Its sessions stay: TCP knows nothing of it yet."""
+        for peer in self.nodes.values():
+            if peer.source.node == node and peer.up is not None:
+                peer.set_silent(silent=not answers)
+        self._changed()
+
     def passwords(self) -> dict[Address, bytes]:
         """The keys of all callers that must sign (RFC 2385)."""
         peers: list[Neighbor] = [*self.nodes.values(), *self.lanes()]

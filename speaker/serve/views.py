@@ -102,6 +102,7 @@ class NodeView(_View):
     up: bool
     why_down: str | None  # "never dialed", "refused: wrong-as", "hold-timer-expired", ...
     since: float  # of `up`
+    answers: bool | None  # by ARP, on a link of ours; null where nothing is known
     sessions: list[NodeSession]
 
 

@@ -124,7 +124,7 @@ def node(name: str, last: int, paths: int, refused: list[Refusal] | None = None)
     )
     why = None if up else "never dialed"
     since = NOW - (3600 if up else 59 * 86400)
-    return NodeView(name=name, asn=64512, up=up, why_down=why, since=since, sessions=[one])
+    return NodeView(name=name, asn=64512, up=up, why_down=why, since=since, answers=up or None, sessions=[one])
 
 
 OUTSIDE = Refusal(reason="outside-guard", paths=1, example="10.0.0.0/8")
