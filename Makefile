@@ -16,7 +16,7 @@ demo: setup ## Show one neighbor line at work, on a real router in network names
 	@$(BIN)/python -m tests.lab.demo
 
 test: lint ## Run all tests, with real routers in network namespaces.
-	@scripts/debian gcc libc6-dev
+	@scripts/debian gcc libc6-dev prometheus chromium
 	@$(BIN)/pytest
 
 e2e: setup ## Run the stories of a cluster: a real API server, MetalLB's own binaries, FRR. The first run builds them.
