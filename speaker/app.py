@@ -29,6 +29,7 @@ from speaker.journal.journal import Journal
 from speaker.log import LogEvent
 from speaker.net.connection import Connection
 from speaker.net.sockets import MD5_COUNTERS, Address, SocketError, md5_drops
+from speaker.peers.holding import HoldLimits
 from speaker.peers.neighbor import SAY_AGAIN, Local
 from speaker.peers.node import NodeLimits
 from speaker.peers.peering import Peering
@@ -243,7 +244,8 @@ class Speaker:
 
     def _new_peering(self, settings: Settings) -> Peering:
         local = Local(settings.asn, settings.router_id, settings.cluster_id, socket.gethostname())
-        return Peering(local, self._guard(settings), self.counters, lambda changes: self.journal.paths(changes))
+        guard = self._guard(settings)
+        return Peering(local, guard, self.counters, lambda changes: self.journal.paths(changes), self.answers)
 
     def _set_routers(self, settings: Settings) -> None:
         def offer(router: Router) -> RouterOffer:
@@ -372,4 +374,6 @@ def _source_name(settings: Settings) -> str:
 
 
 def _limits(settings: Settings) -> NodeLimits:
-    return NodeLimits(int(settings.nodes.hold_time), settings.nodes.max_prefixes)
+    nodes = settings.nodes
+    holding = HoldLimits(nodes.hold_paths, nodes.hold_last, nodes.mass_failure)
+    return NodeLimits(int(nodes.hold_time), nodes.max_prefixes, holding)

@@ -27,6 +27,7 @@ from speaker.settings_values import (
     ConnectTime,
     FilePath,
     GuardPrefix,
+    Hold,
     HoldTime,
     HostAddress,
     Identifier,
@@ -141,6 +142,13 @@ class Nodes(Section):
     """More from one node end its session. Ten times the services of a large cluster."""
     probe: ProbeInterval = 0.1
     """Seconds between two ARP requests to each node, 0s = none. Three unanswered end its paths within half a second."""
+    hold_paths: Hold = 120.0
+    """Seconds, at most, that a node's paths outlive its session while it restarts; 0s = none. A new pod of a speaker
+    takes 10 to 60 s, FRR dials again after 120."""
+    hold_last: Hold = 600.0
+    """The same for paths that no other node has, and for all in a mass failure. Without them nothing is left."""
+    mass_failure: Whole = Field(default=50, ge=1, le=100)
+    """Percent of the nodes, 1..100: more lost within 30 s are one failure, more likely ours than theirs."""
 
     @property
     def password(self) -> bytes | None:

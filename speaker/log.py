@@ -150,6 +150,27 @@ class LogEvent(StrEnum):
         "A session is over; `lasted` in seconds since Established, `paths` that it had carried.",
         Kept.SESSION,
     )  # fmt: skip
+    PATHS_HELD = (
+        "paths_held", "warning", "loss paths seconds",
+        "The paths of a node whose session was lost stay on the routers, for so many seconds at most; `loss` is what "
+        "the end of the session says of the node.",
+        Kept.DECISION,
+    )  # fmt: skip
+    HELD_PATHS_ENDED = (
+        "held_paths_ended", "info", "fate dropped left after",
+        "Paths of a node are held no more: why, how many went, how many stay for now since no other node has them, and "
+        "how many seconds after the loss. `refreshed`: all were announced again, and no router saw anything.",
+        Kept.DECISION,
+    )  # fmt: skip
+    MASS_FAILURE = (
+        "mass_failure", "error", "lost of share seconds",
+        "More than `share` percent of the nodes were lost at once. Their paths stay on the routers for so many seconds "
+        "at most, whatever else is said of the nodes.",
+        Kept.DECISION,
+    )  # fmt: skip
+    MASS_FAILURE_OVER = (
+        "mass_failure_over", "info", "after", "No path is held any more because of it.", Kept.DECISION,
+    )  # fmt: skip
     MODE_CHOSEN = (
         "mode_chosen", "info", "family mode reason",
         "How many paths of a prefix this router gets, and why.",

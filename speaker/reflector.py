@@ -17,6 +17,7 @@ from speaker.paths.base import ModeName
 from speaker.paths.router import RouterPaths
 from speaker.rib.guard import Guard, Reason
 from speaker.rib.source import Source
+from speaker.rib.stale import Stale
 from speaker.rib.table import Change, Refused, Table
 
 #: Attribute sets remembered for one node session, as in bgp/routes.py.
@@ -42,6 +43,7 @@ class Reflector:
     def __init__(self, guard: Guard, told: Told | None = None) -> None:
         self.tables = {family: Table(family) for family in Family}
         self.routers: dict[str, RouterPaths] = {}
+        self.stale = Stale(self.tables)
         self._guard = guard
         self._told = told
         self._imported: dict[Source, dict[Attributes, Attributes | Reason]] = {}
@@ -70,27 +72,31 @@ class Reflector:
 
     def announced(self, source: Source, event: Announced) -> list[Refusal]:
         """A node has announced routes; says what of them was refused."""
-        table = self.tables[event.family]
-        verdict = self._import(source, event.attributes)
         inside, outside = self._guard.admit(event.family, event.prefixes)
-        refusals = []
-        if outside:
-            table.refuse(source, outside, Refused(event.attributes, Reason.PREFIX))
-            refusals.append(_refusal(source, Reason.PREFIX, outside, event.family))
-        if inside and isinstance(verdict, Reason):
-            table.refuse(source, inside, Refused(event.attributes, verdict))
-            refusals.append(_refusal(source, verdict, inside, event.family))
-        elif inside and not isinstance(verdict, Reason):
-            table.announce(source, inside, verdict)
+        refusals = self._judge(source, event.family, event.attributes, inside, outside)
+        if self.stale:
+            self.stale.heard(source, event.family, inside + outside)
         return refusals
 
     def withdrawn(self, source: Source, event: Withdrawn) -> None:
         """A node has withdrawn routes."""
         inside, outside = self._guard.admit(event.family, event.prefixes)
+        if self.stale:
+            self.stale.heard(source, event.family, inside + outside)
         self.tables[event.family].withdraw(source, inside + outside)
 
+    def node_lost(self, source: Source) -> None:
+        """A node's session is gone; its routes stay, stale, until they are heard again or dropped."""
+        self._silent.discard(source)
+        self.stale.mark(source)
+
+    def drop_stale(self, source: Source, *, but_last: bool = False) -> int:
+        """See Stale.drop."""
+        return self.stale.drop(source, but_last=but_last)
+
     def node_down(self, source: Source) -> None:
-        """A node's session is gone, and with it its routes."""
+        """A node is gone, and with it its routes."""
+        self.stale.forget(source)
         self._router_ids.pop(source, None)
         self._imported.pop(source, None)
         self._silent.discard(source)
@@ -103,8 +109,10 @@ class Reflector:
         self._judge_again(source)
 
     def path_count(self, source: Source) -> int:
-        """What a node has announced, accepted or not, of all families: what max_prefixes limits."""
-        return sum(table.count(source) for table in self.tables.values())
+        """What a node has announced, accepted or not, of all families: what max_prefixes limits. What is stale is not
+        counted: the node is only about to say it, or something else in its place."""
+        count = sum(table.count(source) for table in self.tables.values())
+        return count - self.stale.count(source) if self.stale else count
 
     # --- policy ---
 
@@ -118,7 +126,25 @@ class Reflector:
         refusals: list[Refusal] = []
         for family, table in self.tables.items():
             for attributes, prefixes in _everything(table, source):
-                refusals += self.announced(source, Announced(family, attributes, prefixes))
+                inside, outside = self._guard.admit(family, prefixes)
+                refusals += self._judge(source, family, attributes, inside, outside)
+        return refusals
+
+    def _judge(
+        self, source: Source, family: Family, attributes: Attributes, inside: list[bytes], outside: list[bytes]
+    ) -> list[Refusal]:
+        """Brings what the guard lets in to the tables, and what it keeps out beside them."""
+        table = self.tables[family]
+        verdict = self._import(source, attributes)
+        refusals = []
+        if outside:
+            table.refuse(source, outside, Refused(attributes, Reason.PREFIX))
+            refusals.append(_refusal(source, Reason.PREFIX, outside, family))
+        if inside and isinstance(verdict, Reason):
+            table.refuse(source, inside, Refused(attributes, verdict))
+            refusals.append(_refusal(source, verdict, inside, family))
+        elif inside and not isinstance(verdict, Reason):
+            table.announce(source, inside, verdict)
         return refusals
 
     def _import(self, source: Source, attributes: Attributes) -> Attributes | Reason:
@@ -136,6 +162,8 @@ class Reflector:
                 found = attributes.but(originator_id=self._router_ids[source])
             else:
                 found = attributes
+            if self.stale and isinstance(found, Attributes):
+                found = self.stale.same(source, found)
             if len(known) >= _REMEMBERED:
                 known.clear()
             known[attributes] = found

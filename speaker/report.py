@@ -8,7 +8,7 @@ import ipaddress
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -99,6 +99,8 @@ class Report:
             started=running.started,
             now=time.time(),
             waiting_for_nodes=not peering.whole,
+            mass_failure=self._mass_failure(),
+            held=[node.name for node in nodes if any(one.held for one in node.sessions)],
             listen=running.listening(),
             settings_file=str(running.path),
             settings_problem=running.settings_problem,
@@ -188,7 +190,16 @@ class Report:
             paths={str(family): len(table.adj_rib_in(peer.source)) for family, table in tables.items()},
             refused=[refusal for table in tables.values() for refusal in _refusals(table, peer.source)],
             end_of_rib=peer.end_of_rib,
+            held=self._held(peer.source),
         )
+
+    def _held(self, source: Source) -> views.HeldView | None:
+        held = self._running.peering.held.of(source)
+        return None if held is None else views.HeldView(**asdict(held))
+
+    def _mass_failure(self) -> views.MassFailureView | None:
+        found = self._running.peering.held.mass
+        return None if found is None else views.MassFailureView(since=found.at, lost=found.lost, of=found.of)
 
     # --- routers ---
 
@@ -220,7 +231,8 @@ class Report:
         for at, (source, attributes) in enumerate(order):
             reason = str(compare(order[at - 1], order[at]).step) if at else None
             places = [self._sent(name, where.get(source)) for name, where in sent.items()]
-            paths.append(_path(source, attributes, at, reason, places))
+            stale = self._running.peering.reflector.stale.has(source, table.family, prefix)
+            paths.append(_path(source, attributes, at, reason, places, stale=stale))
         return views.RouteView(
             prefix=nlri.text(prefix, table.family), family=str(table.family), paths=paths, refused=refused
         )
@@ -258,6 +270,8 @@ class Report:
             yield f"the last roster stays in force: {self._running.roster.problem}"
         elif self._running.roster.read and not nodes:
             yield "the roster is empty: no node may peer"
+        if (mass := self._running.peering.held.mass) is not None:
+            yield f"mass failure: {mass.lost} of {mass.of} sessions of nodes were lost at once; their paths are held"
         for node in nodes:
             for refusal in (r for s in node.sessions for r in s.refused):
                 yield f"{node.name}: {refusal.paths} paths refused: {refusal.reason}, such as {refusal.example}"
@@ -329,12 +343,13 @@ def _families(lane: RouterPeer) -> Iterator[views.FamilyOut]:
 
 
 def _path(
-    source: Source, attributes: Attributes, at: int, reason: str | None, sent: list[views.SentView]
+    source: Source, attributes: Attributes, at: int, reason: str | None, sent: list[views.SentView], *, stale: bool
 ) -> views.PathView:
     return views.PathView(
         node=source.node,
         next_hop=str(ipaddress.ip_address(attributes.next_hop)),
         path_id=int.from_bytes(source.path_id, "big"),
+        stale=stale,
         best=at == 0,
         rank=at + 1,
         rank_reason=reason,

@@ -253,6 +253,15 @@ def wait(value: object) -> float:
     return seconds
 
 
+def hold(value: object) -> float:
+    """Seconds, at most a day."""
+    seconds = duration(value)
+    if seconds > 86400:
+        why = "so long a router would be told of nodes that nobody has heard of"
+        raise refuse(f"{value} is too long", why, "use 24h or less")
+    return seconds
+
+
 def _whole_seconds(value: object, seconds: float, limit: int, name: str, rfc: str) -> float:
     if seconds > limit:
         raise refuse(f"{value} is too long", f"{name} is at most {limit}s ({rfc})", f"use {limit}s or less")
@@ -415,6 +424,7 @@ HoldTime = Annotated[float, BeforeValidator(hold_time)]
 RestartTime = Annotated[float, BeforeValidator(restart_time)]
 ConnectTime = Annotated[float, BeforeValidator(connect_time)]
 ProbeInterval = Annotated[float, BeforeValidator(probe_interval)]
+Hold = Annotated[float, BeforeValidator(hold)]
 Wait = Annotated[float, BeforeValidator(wait)]
 JournalSize = Annotated[int, BeforeValidator(journal_size)]
 Community = Annotated[bytes, BeforeValidator(community), PlainSerializer(community_text)]

@@ -74,13 +74,16 @@ def wire(prefix: str) -> tuple[Family, bytes]:
 
 
 class _AnySequence(RuleBasedStateMachine):
-    """`said` is the model: what each node that is up has said last of each prefix."""
+    """`said` is the model: what each node that is up or held has said last of each prefix. `lost` are those whose
+    session is lost, `stale` what they have not said again since."""
 
     def __init__(self) -> None:
         super().__init__()
         self.pools = POOLS[0]
         self.reflector = Reflector(guard(self.pools))
         self.said: dict[Source, dict[tuple[Family, bytes], Attributes]] = {}
+        self.lost: set[Source] = set()
+        self.stale: dict[Source, set[tuple[Family, bytes]]] = {}
         self.sessions: dict[tuple[str, int], Receiver] = {}
         for name, router in ROUTERS.items():
             self.reflector.add_router(name, router.lanes, None, router.max_paths)
@@ -97,14 +100,40 @@ class _AnySequence(RuleBasedStateMachine):
 
     @rule(one=st.sampled_from(NODES))
     def node_up_or_down(self, one: Source) -> None:
-        if one in self.said:
+        if one in self.lost:
+            self.lost.remove(one)
+            self.reflector.node_up(one, one.address.packed)
+        elif one in self.said:
             del self.said[one]
+            self.stale.pop(one, None)
             self.reflector.node_down(one)
         else:
             self.said[one] = {}
             self.reflector.node_up(one, one.address.packed)
 
-    @precondition(lambda self: self.said)
+    @precondition(lambda self: self.up())
+    @rule(data=st.data())
+    def node_lost(self, data: st.DataObject) -> None:
+        one = data.draw(st.sampled_from(self.up()))
+        self.lost.add(one)
+        self.stale[one] = set(self.said[one])
+        self.reflector.node_lost(one)
+
+    @precondition(lambda self: self.stale)
+    @rule(data=st.data(), but_last=st.booleans())
+    def stale_paths_go(self, data: st.DataObject, but_last: bool) -> None:
+        one = data.draw(st.sampled_from(list(self.stale)))
+        model = self.accepted()
+        going = {path for path in self.stale[one] if not (but_last and model.get(path, {}).keys() == {one})}
+        self.said[one] = {path: said for path, said in self.said[one].items() if path not in going}
+        self.stale[one] -= going
+        assert self.reflector.drop_stale(one, but_last=but_last) == len(going)
+        assert but_last or one not in self.reflector.stale
+
+    def up(self) -> list[Source]:
+        return [one for one in self.said if one not in self.lost]
+
+    @precondition(lambda self: self.up())
     @rule(
         data=st.data(),
         prefix=st.sampled_from(INSIDE + SOMETIMES + NEVER),
@@ -113,7 +142,7 @@ class _AnySequence(RuleBasedStateMachine):
         quiet=st.sampled_from([False, False, False, True]),
     )
     def announce(self, data: st.DataObject, prefix: str, longer: int, foreign: bool, quiet: bool) -> None:
-        one = data.draw(st.sampled_from(list(self.said)))
+        one = data.draw(st.sampled_from(self.up()))
         family, octets_ = wire(prefix)
         own = one.address.packed if family is Family.IPV4 else octets(next(h for h in HOPS[NODES.index(one) + 1]))
         asns = (65004,) * (longer + (not one.ibgp))
@@ -123,13 +152,15 @@ class _AnySequence(RuleBasedStateMachine):
             communities=(NO_ADVERTISE,) if quiet else (),
         )
         self.said[one][family, octets_] = attributes
+        self.stale.get(one, set()).discard((family, octets_))
         self.reflector.announced(one, Announced(family, attributes, [octets_]))
 
-    @precondition(lambda self: self.said)
+    @precondition(lambda self: self.up())
     @rule(data=st.data(), prefix=st.sampled_from(INSIDE + SOMETIMES + NEVER))
     def withdraw(self, data: st.DataObject, prefix: str) -> None:
-        one = data.draw(st.sampled_from(list(self.said)))
+        one = data.draw(st.sampled_from(self.up()))
         family, octets_ = wire(prefix)
+        self.stale.get(one, set()).discard((family, octets_))
         self.said[one].pop((family, octets_), None)
         self.reflector.withdrawn(one, Withdrawn(family, [octets_]))
 
@@ -175,7 +206,10 @@ class _AnySequence(RuleBasedStateMachine):
     @invariant()
     def every_path_is_counted(self) -> None:
         for one in NODES:
-            assert self.reflector.path_count(one) == len(self.said.get(one, ()))
+            stale = self.stale.get(one, set())
+            assert self.reflector.path_count(one) == len(self.said.get(one, ())) - len(stale)
+            assert self.reflector.stale.count(one) == len(stale)
+            assert (one in self.reflector.stale) == bool(stale)
 
     def accepted(self) -> dict[tuple[Family, bytes], dict[Source, Attributes]]:
         """By the model: prefixes in the pools, next hops of the node."""
@@ -315,3 +349,35 @@ def test_a_node_that_comes_back_under_another_identifier_carries_the_new_one() -
     reflector.node_up(N1, octets("8.8.8.8"))
     reflector.announced(N1, Announced(V4, attributes, [P1]))
     assert reflector.tables[V4].paths(P1)[N1].originator_id == octets("8.8.8.8")
+
+
+def test_what_a_node_says_again_after_its_session_was_lost_is_no_change() -> None:
+    """The routers' side is not even asked: the table keeps the set it had."""
+    reflector = reflector_with()
+    reflector.announced(N1, Announced(V4, own(N1), [P1, P2]))
+    reflector.flush()
+    reflector.node_lost(N1)
+    reflector.node_up(N1, octets("9.9.9.9"))
+    reflector.announced(N1, Announced(V4, own(N1), [P1, P2]))
+    assert reflector.change_count() == 0
+    assert not reflector.stale
+
+
+def test_a_path_that_comes_back_otherwise_is_a_change() -> None:
+    """Nothing of what was held hides what the node says now."""
+    reflector = reflector_with()
+    reflector.announced(N1, Announced(V4, own(N1), [P1]))
+    reflector.node_lost(N1)
+    reflector.node_up(N1, octets("9.9.9.9"))
+    reflector.announced(N1, Announced(V4, own(N1).but(med=7), [P1]))
+    assert reflector.tables[V4].paths(P1)[N1].med == 7
+
+
+def test_max_prefixes_does_not_count_what_a_restarted_node_has_not_said_again() -> None:
+    """A node with other services than before its restart is not taken for one with twice as many."""
+    reflector = reflector_with()
+    reflector.announced(N1, Announced(V4, own(N1), [P1]))
+    reflector.node_lost(N1)
+    reflector.node_up(N1, octets("9.9.9.9"))
+    reflector.announced(N1, Announced(V4, own(N1), [P2]))
+    assert reflector.path_count(N1) == 1

@@ -62,6 +62,10 @@ class Attributes:
         """A new set with these fields changed."""
         return replace(self, **changes)  # type: ignore[arg-type]
 
+    def says(self, other: "Attributes") -> bool:
+        """Whether the two have the same value. Seldom asked: who compares paths asks for identity."""
+        return all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
+
 
 class Encoded:
     """A set of path attributes ready to be sent, compared by identity.

@@ -108,7 +108,7 @@ def _last_end(session: SessionView, now: float) -> str | None:
 def _facts(status: StatusView) -> Iterator[Block]:
     roster = status.roster
     up = status.nodes_up
-    names = ", ".join(up) if 0 < len(up) <= MANY else f"{len(up)}"
+    names = _names(up)
     refused = f"; {status.refused} refused by the guard" if status.refused else ""
     facts = [
         ("Onepeer", f"{status.version}, AS {status.asn}, router ID {status.router_id}"),
@@ -117,9 +117,14 @@ def _facts(status: StatusView) -> Iterator[Block]:
         ("roster", f"{count(roster.nodes, 'node')}, {roster.source}"),
         ("nodes up", names),
         ("paths", f"{carried(status.paths, status.prefixes)}{refused}"),
+        *([("held", f"paths of {_names(status.held)}")] if status.held else []),
     ]
     for name, text in facts:
         yield line(Text(f"{name:<11}", Tone.DIM), text)
+
+
+def _names(names: list[str]) -> str:
+    return ", ".join(names) if 0 < len(names) <= MANY else f"{len(names)}"
 
 
 # ---- nodes
@@ -153,6 +158,8 @@ def _node_remark(node: NodeView, one: NodeSession, now: float) -> str | None:
     parts = [ending(end, now)] if end else []
     if not node.up and node.why_down and not (end and node.why_down.startswith(end.cause)):
         parts.insert(0, node.why_down)
+    if one.held is not None:
+        parts.append(f"{count(one.held.paths, 'path')} held for {age(one.held.until - now)} more")
     parts += [f"{refusal.paths} refused: {refusal.reason} ({refusal.example})" for refusal in one.refused]
     return "; ".join(parts) or None
 
@@ -175,7 +182,8 @@ def routes_page(routes: RoutesView, prefix: str | None) -> Page:
 def _route(route: RouteView, width: int) -> Iterator[tuple[str | int | Text | None, ...]]:
     for path in route.paths:
         rank = Text(f"{path.rank}*" if path.best else f"{path.rank}", Tone.GOOD if path.best else Tone.PLAIN)
-        row = (route.prefix, path.node, path.next_hop, path.path_id, rank, _sent(path))
+        node = Text(f"{path.node} (held)", Tone.WARN) if path.stale else path.node
+        row = (route.prefix, node, path.next_hop, path.path_id, rank, _sent(path))
         more = (
             path.origin,
             path.as_path,

@@ -6,10 +6,11 @@ kernel, has changed.
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
+from speaker.bgp.events import Ended
 from speaker.bgp.iana import CeaseSubcode
 from speaker.bgp.peer import Connect
 from speaker.cluster import Node, Roster
@@ -19,6 +20,8 @@ from speaker.net.connection import Connection
 from speaker.net.sockets import Address
 from speaker.paths.base import ModeName
 from speaker.paths.identifiers import path_ids
+from speaker.peers.held import HeldNodes
+from speaker.peers.holding import Looks
 from speaker.peers.neighbor import Env, Local, Neighbor, Target
 from speaker.peers.node import NodeLimits, NodePeer
 from speaker.peers.router import RouterOffer, RouterPeer
@@ -54,15 +57,23 @@ class RosterChange:
 
 
 class Peering:
-    """All neighbors of one identity (`local`). `told` hears of every change of paths."""
+    """All neighbors of one identity (`local`).
 
-    def __init__(self, local: Local, guard: Guard, counters: Counters, told: Told | None = None) -> None:
+    told        hears of every change of paths
+    answers     says whether a node answers on its link, None where nothing is known
+    """
+
+    def __init__(
+        self, local: Local, guard: Guard, counters: Counters, told: Told, answers: Callable[[str], bool | None]
+    ) -> None:
         self.reflector = Reflector(guard, told)
         self.roster = Roster()
         self.nodes: dict[Address, NodePeer] = {}
         self.routers: dict[str, list[RouterPeer]] = {}
         self.calm = False
         self.whole = False
+        self._answers = answers
+        self.held = HeldNodes(self.reflector, self._looks, self._changed)
         self._env = Env(local, self.reflector, counters, self._changed)
         self._loop = asyncio.get_running_loop()
         self._log = structlog.get_logger()
@@ -90,12 +101,14 @@ class Peering:
         for address, node in roster.by_address.items():
             if address not in self.nodes:
                 source = self._source(node, address, identifiers[address])
-                self.nodes[address] = NodePeer(self._env, source, limits, node.password)
+                self.nodes[address] = NodePeer(self._env, source, limits, node.password, self._lost)
         self.set_limits(limits)
+        self.held.look()
         return change
 
     def set_limits(self, limits: NodeLimits) -> None:
-        """For all nodes: max_prefixes from now on, hold_time from their next sessions on."""
+        """For all nodes: max_prefixes and holding from now on, hold_time from their next sessions on."""
+        self.held.set_limits(limits.holding)
         for peer in self.nodes.values():
             peer.limits = limits
 
@@ -131,7 +144,7 @@ class Peering:
         for peer in self.nodes.values():
             if peer.source.node == node and peer.up is not None:
                 peer.set_silent(silent=not answers)
-        self._changed()
+        self.held.look()
 
     def passwords(self) -> dict[Address, bytes]:
         """The keys of all callers that must sign (RFC 2385)."""
@@ -208,6 +221,7 @@ class Peering:
             lane.stop(subcode, text, gracefully=gracefully)
         for peer in self.nodes.values():
             peer.stop(subcode, text)
+        self.held.stop()
         return list(dict.fromkeys(keep))
 
     # --- inside ---
@@ -266,7 +280,17 @@ class Peering:
         )
 
     def _remove_node(self, address: Address, subcode: CeaseSubcode) -> None:
-        self.nodes.pop(address).stop(subcode)
+        peer = self.nodes.pop(address)
+        peer.stop(subcode)
+        self.held.removed(peer.source)
+
+    def _lost(self, source: Source, ended: Ended) -> None:
+        self.held.lost(source, ended, sum(peer.up is not None for peer in self.nodes.values()))
+
+    def _looks(self, source: Source) -> Looks:
+        peer, node = self.nodes[source.address], self.roster.by_name[source.node]
+        settled = peer.has_said_all_again(self._loop.time())
+        return Looks(peer.up is not None, settled, node.ready, self._answers(source.node))
 
     def _add_router(self, router: Router, offer: RouterOffer) -> None:
         mode = None if router.mode == "auto" else ModeName(router.mode)
@@ -305,5 +329,10 @@ def _compare(old: Roster, new: Roster) -> RosterChange:
     return RosterChange(
         added=sorted(new.by_name.keys() - old.by_name.keys()),
         removed=sorted(old.by_name.keys() - new.by_name.keys()),
-        changed=sorted(n for n in old.by_name.keys() & new.by_name.keys() if old.by_name[n] != new.by_name[n]),
+        changed=sorted(n for n in old.by_name.keys() & new.by_name.keys() if not _peers_alike(old, new, n)),
     )
+
+
+def _peers_alike(old: Roster, new: Roster, name: str) -> bool:
+    """Whether a node is the same neighbor as before, ready or not."""
+    return replace(old.by_name[name], ready=True) == replace(new.by_name[name], ready=True)

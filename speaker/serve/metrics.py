@@ -93,6 +93,11 @@ def _refused(scrape: Scrape) -> Samples:
             yield (node.name, reason), sum(refusal.paths for refusal in said if refusal.reason == reason)
 
 
+def _held(scrape: Scrape) -> Samples:
+    for node in scrape.nodes.nodes:
+        yield (node.name,), sum(one.held.paths for one in node.sessions if one.held is not None)
+
+
 def _node_sessions(scrape: Scrape) -> Samples:
     for node in scrape.nodes.nodes:
         yield (node.name,), sum(one.session.established_count for one in node.sessions)
@@ -137,6 +142,9 @@ ROWS: Final = (
         lambda s: (((family,), paths) for family, paths in s.status.paths.items())),
     Row("onepeer_prefixes", "gauge", "Prefixes that have at least one such path.", ("family",),
         lambda s: (((family,), prefixes) for family, prefixes in s.status.prefixes.items())),
+    Row("onepeer_node_paths_held", "gauge", "Paths of the node that outlive their session.", ("node",), _held),
+    Row("onepeer_mass_failure", "gauge", "1 while many nodes are lost at once and their paths are held.", (),
+        _one(lambda s: s.status.mass_failure is not None)),
     # what happened
     Row("onepeer_sessions_ended_total", "counter", "Sessions that ended; the side is router or node.",
         ("side", "cause"), lambda s: s.counters.sessions_ended.items()),

@@ -83,6 +83,15 @@ class Refusal(_View):
     example: str  # one prefix
 
 
+class HeldView(_View):
+    """Paths that outlive the session they came on: see `nodes.hold_paths`."""
+
+    paths: int
+    loss: str  # peers.holding.Loss: what the end of the session says of the node
+    since: float
+    until: float  # they are dropped then, unless they are announced again
+
+
 class NodeSession(_View):
     """A node's session from one of its addresses."""
 
@@ -92,6 +101,7 @@ class NodeSession(_View):
     paths: dict[str, int]  # accepted, by family
     refused: list[Refusal]
     end_of_rib: bool
+    held: HeldView | None  # part of `paths`
 
 
 class NodeView(_View):
@@ -123,6 +133,14 @@ class NodeDown(_View):
     why: str  # as `why_down` of NodeView
 
 
+class MassFailureView(_View):
+    """Many nodes were lost at once, and what they had announced stays for now."""
+
+    since: float
+    lost: int  # sessions
+    of: int
+
+
 class StatusView(_View):
     """`onepeer status`."""
 
@@ -133,6 +151,8 @@ class StatusView(_View):
     started: float
     now: float
     waiting_for_nodes: bool  # End-of-RIB is still held back after the start
+    mass_failure: MassFailureView | None
+    held: list[str]  # names of nodes whose paths outlive their session
     listen: list[str]
     settings_file: str
     settings_problem: str | None  # why a changed file was refused
@@ -158,6 +178,7 @@ class PathView(_View):
     node: str
     next_hop: str
     path_id: int
+    stale: bool  # its node's session is lost, and it is held
     best: bool
     rank: int  # from 1, by the decision process
     rank_reason: str | None  # why it stands behind the one before it

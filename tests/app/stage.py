@@ -95,7 +95,7 @@ class Stage:
             "state_dir": "state",
             **settings,
         }
-        self.settings["nodes"] = {"file": "nodes.yaml", **settings.get("nodes", {})}
+        self.settings["nodes"] = {"file": "nodes.yaml", "hold_paths": "0s", **settings.get("nodes", {})}
         self.roster = [{"name": f"leviathan{i}", "addresses": [self.host(30 + i)]} for i in range(1, count + 1)]
         self.write()
 

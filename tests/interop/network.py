@@ -77,7 +77,10 @@ class Network:
         roster: Sequence[Mapping[str, Any]] | None = None,
         **settings: object,
     ) -> Onepeer:
-        """Start Onepeer with one router of this family. `router`, `nodes`, `settings`: further keys of the file."""
+        """Start Onepeer with one router of this family. `router`, `nodes`, `settings`: further keys of the file.
+
+        A speaker that ends takes its paths with it (`hold_paths`), unless the test is about that.
+        """
         host = self.onepeer_host
         line = {"address": self.router_host.address(family), **(router or {})}
         line |= {"asn": router_asn} if router_asn != ASN else {}
@@ -86,7 +89,7 @@ class Network:
             "router_id": host.v4,
             "listen": {"addresses": [host.v4, host.v6]},
             "routers": [line],
-            "nodes": {"file": "nodes.yaml", **({"asn": node_asn} if node_asn != ASN else {}), **(nodes or {})},
+            "nodes": {"file": "nodes.yaml", "hold_paths": "0s", "asn": node_asn, **(nodes or {})},
             "guard": {"prefixes": GUARD},
             "http": None,
             **settings,

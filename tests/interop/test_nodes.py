@@ -103,7 +103,7 @@ def test_one_node_may_have_a_key_of_its_own(net: Network) -> None:
 
 @every_speaker
 def test_a_restarted_node_carries_traffic_again(net: Network, kind: type[Speaker]) -> None:
-    """A speaker that crashes leaves the router at once; when it is back, so are its paths."""
+    """Where nothing is held a speaker that crashes leaves the router at once; when it is back, so are its paths."""
     router = net.router(FRR)
     net.onepeer()
     nodes = net.nodes(kind, count=2)

@@ -74,7 +74,7 @@ class Stage:
             "asn": ASN,
             "listen": {"addresses": [self.onepeer_host.v4]},
             "routers": [dict(one) for one in routers],
-            "nodes": {"file": "nodes.yaml"},
+            "nodes": {"file": "nodes.yaml", "hold_paths": "0s"},
             "guard": {"prefixes": GUARD},
             "http": None,
             **settings,

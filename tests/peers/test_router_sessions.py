@@ -192,7 +192,7 @@ async def test_with_add_path_the_router_gets_every_path_and_without_one(stage: S
 
 
 async def test_a_router_is_offered_what_it_needs(stage: Stage) -> None:
-    """ADD-PATH send, graceful restart with our time, route refresh; and a node none of it."""
+    """ADD-PATH send, graceful restart with our time, route refresh; and a node help alone."""
     await stage.start(graceful_restart={"wait": "0s", "restart_time": "77s"})
     router = await stage.router()
     node = await stage.node(1)
@@ -202,7 +202,8 @@ async def test_a_router_is_offered_what_it_needs(stage: Stage) -> None:
     assert graceful is not None
     assert int.from_bytes(graceful[:2], "big") & 0xFFF == 77
     assert router.wire.capability(2) == b""
-    assert [node.capability(code) for code in (2, 6, 64, 69, 70, 73)] == [None] * 6
+    assert [node.capability(code) for code in (2, 6, 69, 70, 73)] == [None] * 5
+    assert node.capability(64) == b"\0\0"
 
 
 async def test_what_a_router_announces_is_left_aside(stage: Stage) -> None:

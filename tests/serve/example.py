@@ -92,6 +92,8 @@ def status(**changes: object) -> StatusView:
         started=NOW - 4 * 86400,
         now=NOW,
         waiting_for_nodes=False,
+        mass_failure=None,
+        held=[],
         listen=["192.168.3.10:1790"],
         settings_file="/etc/onepeer/onepeer.yaml",
         settings_problem=None,
@@ -121,6 +123,7 @@ def node(name: str, last: int, paths: int, refused: list[Refusal] | None = None)
         paths={"ipv4": paths} if up else {},
         refused=refused or [],
         end_of_rib=up,
+        held=None,
     )
     why = None if up else "never dialed"
     since = NOW - (3600 if up else 59 * 86400)
@@ -139,6 +142,7 @@ def path(name: str, last: int, rank: int, reason: str | None = None) -> PathView
         node=name,
         next_hop=str(address),
         path_id=int(address),
+        stale=False,
         best=rank == 1,
         rank=rank,
         rank_reason=reason,
