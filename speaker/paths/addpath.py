@@ -7,7 +7,7 @@ Of several lines that are up the oldest carries all, so that a line which comes 
 """
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from speaker.paths.base import ModeName, NotPlaced, PathMode, Placement
 from speaker.paths.seats import Move, Seats
@@ -24,10 +24,14 @@ class _OneLane(PathMode):
         super().__init__(table)
         self._up: list[int] = []
 
-    def lane_up(self, lane: int) -> Iterator[Placement]:
-        if lane not in self._up:
-            self._up.append(lane)
-        return self.resend(lane)
+    def adopt(self, lane: int, next_hops: Mapping[bytes, bytes]) -> None:
+        """A path is named by its identifier, whoever sends it."""
+
+    def lanes_up(self, lanes: Sequence[int]) -> Iterator[Placement]:
+        for lane in lanes:
+            if lane not in self._up:
+                self._up.append(lane)
+            yield from self.resend(lane)
 
     def lane_down(self, lane: int) -> Iterator[Placement]:
         carried = self._up[:1] == [lane]

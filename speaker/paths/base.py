@@ -5,7 +5,7 @@ It knows nothing of sockets, messages or time.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import ClassVar, NamedTuple
 
@@ -57,8 +57,19 @@ class PathMode(ABC):
         """What follows from these changes of the table, for the lanes that are up."""
 
     @abstractmethod
-    def lane_up(self, lane: int) -> Iterator[Placement]:
-        """A lane's session is there and empty: all that it should carry, and what moves on others for it."""
+    def adopt(self, lane: int, next_hops: Mapping[bytes, bytes]) -> None:
+        """The router holds these next hops over a lane, by prefix, from before; to be called before it is up.
+
+        A mode that picks keeps to them where it can.
+        """
+
+    def carried(self) -> dict[int, dict[bytes, bytes]]:
+        """The next hop that each lane carries for each prefix, where that is at most one; what `adopt` takes."""
+        return {}
+
+    @abstractmethod
+    def lanes_up(self, lanes: Sequence[int]) -> Iterator[Placement]:
+        """The sessions of these lanes are there and empty: all that they should carry, and what moves on others."""
 
     @abstractmethod
     def lane_down(self, lane: int) -> Iterator[Placement]:

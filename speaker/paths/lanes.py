@@ -8,7 +8,7 @@ A lane carries one seat. Where there are fewer seats than lanes (`max_paths`, sp
 them takes over the seat of a lane that falls.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from speaker.paths.base import ModeName, NotPlaced, PathMode, Placement
 from speaker.paths.seats import Move, Seats
@@ -32,37 +32,57 @@ class Lanes(PathMode):
     def apply(self, changes: Sequence[Change]) -> Iterator[Placement]:
         return self._placements(self._seats.apply(changes))
 
-    def lane_up(self, lane: int) -> Iterator[Placement]:
-        free = [seat for seat in range(self._count) if seat not in self._lane_of]
-        if lane in self._lane_of.values() or lane in self._spare:
-            return self.resend(lane)
-        if not free:
-            self._spare.add(lane)
-            return iter(())
-        return self._carry(lane if lane in free else free[0], lane)
+    def adopt(self, lane: int, next_hops: Mapping[bytes, bytes]) -> None:
+        seat = self._seat_for(lane)
+        if seat is not None:
+            self._seats.adopt(seat, next_hops)
+
+    def carried(self) -> dict[int, dict[bytes, bytes]]:
+        return {lane: self._seats.next_hops(seat) for seat, lane in self._lane_of.items()}
+
+    def lanes_up(self, lanes: Sequence[int]) -> Iterator[Placement]:
+        seats = []
+        for lane in lanes:
+            seat = self._seat_of(lane)
+            if seat is None and lane not in self._spare and (seat := self._seat_for(lane)) is not None:
+                self._lane_of[seat] = lane
+            if seat is None:
+                self._spare.add(lane)
+            else:
+                seats.append(seat)
+        # All together: what each holds from before is not moved to the one that is filled first.
+        if seats:
+            yield from self._placements(self._seats.open(seats))
 
     def lane_down(self, lane: int) -> Iterator[Placement]:
         self._spare.discard(lane)
-        seats = [seat for seat, carrier in self._lane_of.items() if carrier == lane]
-        for seat in seats:
-            if self._spare:
-                spare = min(self._spare)
-                self._spare.remove(spare)
-                yield from self._carry(seat, spare)
-            else:
-                del self._lane_of[seat]
-                yield from self._placements(self._seats.close((seat,)))
+        seat = self._seat_of(lane)
+        if seat is None:
+            return
+        if self._spare:
+            self._lane_of[seat] = min(self._spare)
+            self._spare.remove(self._lane_of[seat])
+            yield from self._placements(self._seats.open((seat,)))
+        else:
+            del self._lane_of[seat]
+            yield from self._placements(self._seats.close((seat,)))
 
     def resend(self, lane: int) -> Iterator[Placement]:
-        return self._placements(self._seats.open([s for s, carrier in self._lane_of.items() if carrier == lane]))
+        seat = self._seat_of(lane)
+        return iter(()) if seat is None else self._placements(self._seats.open((seat,)))
 
     def where(self, prefix: bytes) -> dict[Source, int | NotPlaced]:
         places = self._seats.where(prefix)
         return {s: p if isinstance(p, NotPlaced) else self._lane_of[p] for s, p in places.items()}
 
-    def _carry(self, seat: int, lane: int) -> Iterator[Placement]:
-        self._lane_of[seat] = lane
-        return self._placements(self._seats.open((seat,)))
+    def _seat_for(self, lane: int) -> int | None:
+        """The seat that a lane will carry when it comes up, its own where that is free."""
+        free = [seat for seat in range(self._count) if seat not in self._lane_of]
+        return None if not free else lane if lane in free else free[0]
+
+    def _seat_of(self, lane: int) -> int | None:
+        """The seat that a lane carries."""
+        return next((seat for seat, carrier in self._lane_of.items() if carrier == lane), None)
 
     def _placements(self, moves: Iterator[Move]) -> Iterator[Placement]:
         for prefix, seat, _, path in moves:

@@ -72,10 +72,27 @@ class RouterPaths:
         self._max_paths = max_paths
         self._hold = hold
         self._held: set[tuple[Family, int]] = set()
+        self._adopted: dict[tuple[Family, int], Mapping[bytes, bytes]] = {}
         self._lanes: dict[int, _Lane] = {}
         self._families: dict[Family, _FamilyPaths] = {}
 
     # --- sessions ---
+
+    def adopt(self, lane: int, held: Mapping[Family, Mapping[bytes, bytes]]) -> None:
+        """What the router holds over a lane from before, by another process of ours: next hops by prefix, of each
+        family. Kept until the lane opens."""
+        for family, next_hops in held.items():
+            self._adopted[family, lane] = next_hops
+
+    def held(self) -> dict[int, dict[Family, dict[bytes, bytes]]]:
+        """What the router holds over each lane that is up, in the form of `adopt`; without ADD-PATH alone, where a
+        prefix has one path on a lane."""
+        found: dict[int, dict[Family, dict[bytes, bytes]]] = {lane: {} for lane in self._lanes}
+        for family, paths in self._families.items():
+            for lane, next_hops in paths.mode.carried().items():
+                if lane in found:
+                    found[lane][family] = next_hops
+        return found
 
     def session_up(self, lane: int, negotiated: Negotiated, stance: Stance) -> dict[Family, Choice]:
         """A session is established: fills it, and says which modes are in force now."""
@@ -89,7 +106,7 @@ class RouterPaths:
             held = self._families.get(family)
             if held is not None and held.choice.mode is choice.mode:
                 held.choice = choice
-                self._open(family, lane)
+                self._open(family, [lane])
             else:
                 self._start_mode(family, choice)
         return {family: held.choice for family, held in self._families.items()}
@@ -123,8 +140,8 @@ class RouterPaths:
         """The nodes are back, as far as they will be: what was held goes out."""
         self._hold = False
         held, self._held = self._held, set()
-        for family, lane in sorted(held, key=str):
-            self._open(family, lane)
+        for family in {family for family, _ in held}:
+            self._open(family, sorted(lane for of, lane in held if of is family))
 
     def end_of_rib(self) -> None:
         """The table is whole: every session that was not told yet is, after its routes (RFC 4724 2)."""
@@ -227,16 +244,20 @@ class RouterPaths:
         lanes = [(lane, held.outs[family]) for lane, held in self._lanes.items() if family in held.outs]
         for _, out in lanes:
             out.withdraw_all()
-        for lane, _ in lanes:
-            self._open(family, lane)
+        self._open(family, [lane for lane, _ in lanes])
 
-    def _open(self, family: Family, lane: int) -> None:
-        """A lane begins to carry a family."""
+    def _open(self, family: Family, lanes: Sequence[int]) -> None:
+        """Lanes begin to carry a family. What each has from before is known before the first is filled."""
         held = self._families[family]
-        if self._hold and held.choice.mode is not ModeName.ADDPATH and self._lanes[lane].negotiated.graceful:
-            self._held.add((family, lane))
-        else:
-            self._place(family, held.mode.lane_up(lane))
+        opened = []
+        for lane in lanes:
+            if self._hold and held.choice.mode is not ModeName.ADDPATH and self._lanes[lane].negotiated.graceful:
+                self._held.add((family, lane))
+            else:
+                opened.append(lane)
+                held.mode.adopt(lane, self._adopted.pop((family, lane), {}))
+        if opened:
+            self._place(family, held.mode.lanes_up(opened))
 
     def _place(self, family: Family, placements: Iterable[Placement]) -> None:
         """Turns placements into wishes of the Adj-RIB-Outs."""

@@ -23,7 +23,7 @@ group. Where many sources come at once, a prefix is looked at once for all of th
 nodes that follow 3 on four lanes take 15 ms so, and 100 one by one.
 """
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from speaker.bgp.attributes import Attributes
@@ -153,6 +153,26 @@ class Seats:
                     yield Move(prefix, seat, None, path)
             yield from self._settle(prefix)
 
+    def adopt(self, seat: int, next_hops: Mapping[bytes, bytes]) -> None:
+        """A closed seat is held by these next hops at the router, by prefix: who still announces one sits there.
+
+        So little moves where another process, or another replica, has chosen before.
+        """
+        assert seat not in self._open
+        self._shares.count(self._table.sources(), len(self._open))
+        for prefix, next_hop in next_hops.items():
+            paths = self._table.paths(prefix)
+            found = next((path for path in paths.items() if path[1].next_hop == next_hop), None)
+            if found is None or prefix in self._held.get(found[0], ()):
+                continue
+            row = self._rows.get(prefix)
+            if row is None:
+                row = self._rows[prefix] = _Row(prefix, self._count)
+            if row.seats[seat] is None:
+                row.seats[seat] = found
+                row.points[seat] = self._shares.score(row.seed, found[0])
+                self._held.setdefault(found[0], set()).add(prefix)
+
     def close(self, seats: Iterable[int]) -> Iterator[Move]:
         """These seats' sessions are down."""
         gone = set(seats).intersection(self._open)
@@ -184,6 +204,10 @@ class Seats:
             return self._full if self._open else NotPlaced.SESSION_DOWN
 
         return {source: place(source, attributes) for source, attributes in paths.items()}
+
+    def next_hops(self, seat: int) -> dict[bytes, bytes]:
+        """Who sits in a seat, by prefix; what `adopt` takes."""
+        return {prefix: path[1].next_hop for prefix, row in self._rows.items() if (path := row.seats[seat]) is not None}
 
     def load(self) -> dict[Source, int]:
         """How many open seats each source holds."""

@@ -104,6 +104,12 @@ class Sequences(RuleBasedStateMachine):
         self.event = Event("lane down", lane=lane)
         self.world.lane_down(lane)
 
+    @rule(order=st.permutations(list(NODES.values())))
+    def hand_over(self, order: list[Source]) -> None:
+        self.remember()
+        self.event = Event("hand over")
+        self.world.hand_over(order)
+
     # --- what invariants ask ---
 
     def still_eligible(self, prefix: bytes) -> dict[int, Path]:

@@ -53,6 +53,7 @@ class World:
 
     def __init__(self, build: Callable[[Table], PathMode]) -> None:
         self.table = Table(Family.IPV4)
+        self._build = build
         self.mode = build(self.table)
         self.lanes: dict[int, Lane] = {}
         self.placed = 0
@@ -86,7 +87,26 @@ class World:
         """The sessions of these lanes come up, and are empty."""
         for lane in lanes:
             self.lanes[lane] = {}
-            self._receive(self.mode.lane_up(lane))
+            self._receive(self.mode.lanes_up((lane,)))
+
+    def hand_over(self, order: list[Source]) -> None:
+        """Another process takes the sessions over: it has read the nodes in this order, and knows what each lane holds
+        by prefix and next hop."""
+        held = {
+            lane: {prefix: path[1].next_hop for (_, prefix), path in sent.items()} for lane, sent in self.lanes.items()
+        }
+        before = self.table
+        self.table = Table(Family.IPV4)
+        for one in order:
+            for attributes, prefixes in before.by_attributes(one):
+                self.table.announce(one, prefixes, attributes)
+        self.mode = self._build(self.table)
+        self.flush()
+        for lane, next_hops in held.items():
+            self.mode.adopt(lane, next_hops)
+        self.lanes = {lane: {} for lane in held}
+        if held:
+            self._receive(self.mode.lanes_up(sorted(held)))
 
     def lane_down(self, lane: int) -> None:
         """A session is gone."""
