@@ -30,6 +30,7 @@ from speaker.log import LogEvent
 from speaker.net.connection import Connection
 from speaker.net.sockets import MD5_COUNTERS, Address, SocketError, md5_drops
 from speaker.peers.holding import HoldLimits
+from speaker.peers.kept_lanes import KeptLanes
 from speaker.peers.neighbor import SAY_AGAIN, Local
 from speaker.peers.node import NodeLimits
 from speaker.peers.peering import Peering
@@ -87,6 +88,8 @@ class Speaker:
         self._report = Report(self)
         self._doors = Doors(self._take_call, self._report)
         self._reach = Reach(lambda node, answers: self.peering.set_answers(node, answers))
+        restart_time = settings.graceful_restart.restart_time
+        self._kept = KeptLanes(settings.state_dir, restart_time, lambda: self.peering.lanes_held())
         self._stop = asyncio.Event()
         self._hangup = asyncio.Event()
         self._stop_reason = ""
@@ -119,6 +122,7 @@ class Speaker:
         except (SocketError, ServeError):
             return 1  # the log has said why
         self.journal.start()
+        self.peering.adopt_lanes(self._kept.load())
         self._set_routers(settings)
         self._reach.set_interval(settings.nodes.probe)
         async with self._background():
@@ -133,7 +137,13 @@ class Speaker:
         self._loop.add_signal_handler(signal.SIGHUP, self._hangup.set)
         async with asyncio.TaskGroup() as self._group:
             self._restart_roster(self.settings)
-            work = (self._follow_settings(), self._settle(), self._watch_md5(), _collect_garbage())
+            work = (
+                self._follow_settings(),
+                self._settle(),
+                self._watch_md5(),
+                self._kept.run(),
+                _collect_garbage(),
+            )
             tasks = [self._group.create_task(one) for one in work]
             try:
                 yield
@@ -149,6 +159,7 @@ class Speaker:
         self._stop.set()
 
     async def _end(self) -> None:
+        self._kept.save()
         keep = self.peering.stop(CeaseSubcode.ADMINISTRATIVE_SHUTDOWN, "Onepeer is stopping", gracefully=True)
         self._log.info(LogEvent.STOPPING, reason=self._stop_reason, graceful=keep)
         await asyncio.sleep(FAREWELL)

@@ -104,7 +104,7 @@ class LogEvent(StrEnum):
     )  # fmt: skip
     STATE_UNSAVED = (
         "state_unsaved", "warning", "folder why",
-        "The roster could not be kept for a start while the API server is away; all else goes on.",
+        "What a start needs, the roster or what the lanes carry, could not be kept; all else goes on.",
     )  # fmt: skip
 
     JOURNAL_UNWRITTEN = (

@@ -9,7 +9,7 @@ Of several lines that are up the oldest carries all, so that a line which comes 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 
-from speaker.paths.base import ModeName, NotPlaced, PathMode, Placement
+from speaker.paths.base import May, ModeName, NotPlaced, PathMode, Placement, may_all
 from speaker.paths.seats import Move, Seats
 from speaker.rib.source import Source
 from speaker.rib.table import Change, Table
@@ -77,10 +77,10 @@ class LimitedAddPath(_OneLane):
 
     picks = True
 
-    def __init__(self, table: Table, max_paths: int) -> None:
+    def __init__(self, table: Table, max_paths: int, may: May = may_all) -> None:
         super().__init__(table)
         self._all = range(max_paths)
-        self._seats = Seats(table, max_paths, NotPlaced.MAX_PATHS, worse_too=True)
+        self._seats = Seats(table, max_paths, NotPlaced.MAX_PATHS, may, worse_too=True)
 
     def apply(self, changes: Sequence[Change]) -> Iterator[Placement]:
         return self._placements(self._seats.apply(changes))

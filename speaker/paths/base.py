@@ -5,10 +5,11 @@ It knows nothing of sockets, messages or time.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import ClassVar, NamedTuple
 
+from speaker.bgp.attributes import Attributes
 from speaker.rib.decide import Path
 from speaker.rib.source import Source
 from speaker.rib.table import Change, Table
@@ -40,6 +41,15 @@ class Placement(NamedTuple):
     path_id: bytes
     prefixes: Sequence[bytes]
     path: Path | None
+
+
+#: Whether the router may see paths with these attributes.
+May = Callable[[Attributes], bool]
+
+
+def may_all(_: Attributes) -> bool:
+    """It may see every path."""
+    return True
 
 
 class PathMode(ABC):

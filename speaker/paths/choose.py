@@ -5,7 +5,7 @@ from typing import NamedTuple
 from speaker.bgp.iana import Family
 from speaker.bgp.opening import Negotiated
 from speaker.paths.addpath import AddPath, LimitedAddPath
-from speaker.paths.base import ModeName, PathMode
+from speaker.paths.base import May, ModeName, PathMode
 from speaker.paths.lanes import Lanes
 from speaker.paths.spread import Spread
 from speaker.rib.table import Table
@@ -37,10 +37,10 @@ def choose(family: Family, offers: list[Negotiated], lanes: int, configured: Mod
     return Choice(ModeName.SPREAD, "the router does not take ADD-PATH, and there is one line")
 
 
-def build(mode: ModeName, table: Table, lanes: int, max_paths: int | None) -> PathMode:
-    """A mode at work on a table."""
+def build(mode: ModeName, table: Table, lanes: int, max_paths: int | None, may: May) -> PathMode:
+    """A mode at work on a table. Paths with attributes that the router must not see take nobody's place (`may`)."""
     if mode is ModeName.ADDPATH:
-        return AddPath(table) if max_paths is None else LimitedAddPath(table, max_paths)
+        return AddPath(table) if max_paths is None else LimitedAddPath(table, max_paths, may)
     if mode is ModeName.LANES:
-        return Lanes(table, min(lanes, max_paths or lanes))
-    return Spread(table)
+        return Lanes(table, min(lanes, max_paths or lanes), may)
+    return Spread(table, may)

@@ -9,8 +9,9 @@ them takes over the seat of a lane that falls.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import ClassVar
 
-from speaker.paths.base import ModeName, NotPlaced, PathMode, Placement
+from speaker.paths.base import May, ModeName, NotPlaced, PathMode, Placement, may_all
 from speaker.paths.seats import Move, Seats
 from speaker.rib.source import Source
 from speaker.rib.table import Change, Table
@@ -22,10 +23,12 @@ class Lanes(PathMode):
     name = ModeName.LANES
     picks = True
 
-    def __init__(self, table: Table, seats: int, full: NotPlaced = NotPlaced.LANES_FULL) -> None:
+    full: ClassVar[NotPlaced] = NotPlaced.LANES_FULL
+
+    def __init__(self, table: Table, seats: int, may: May = may_all) -> None:
         super().__init__(table)
         self._count = seats
-        self._seats = Seats(table, seats, full)
+        self._seats = Seats(table, seats, self.full, may)
         self._lane_of: dict[int, int] = {}
         self._spare: set[int] = set()
 

@@ -7,13 +7,13 @@ A router has one session a lane, most often one. Per family it has one mode, cho
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from speaker.bgp.attributes import Encoded
+from speaker.bgp.attributes import Attributes, Encoded
 from speaker.bgp.iana import Family
 from speaker.bgp.opening import Negotiated
 from speaker.bgp.update import AdjRibOut
 from speaker.paths.base import ModeName, NotPlaced, PathMode, Placement
 from speaker.paths.choose import Choice, build, choose
-from speaker.rib.reflection import Exporter, Stance, Withheld
+from speaker.rib.reflection import Exporter, Stance, Withheld, withheld
 from speaker.rib.source import Source
 from speaker.rib.table import Change, Table
 
@@ -75,6 +75,7 @@ class RouterPaths:
         self._adopted: dict[tuple[Family, int], Mapping[bytes, bytes]] = {}
         self._lanes: dict[int, _Lane] = {}
         self._families: dict[Family, _FamilyPaths] = {}
+        self._ibgp = True
 
     # --- sessions ---
 
@@ -84,18 +85,19 @@ class RouterPaths:
         for family, next_hops in held.items():
             self._adopted[family, lane] = next_hops
 
-    def held(self) -> dict[int, dict[Family, dict[bytes, bytes]]]:
-        """What the router holds over each lane that is up, in the form of `adopt`; without ADD-PATH alone, where a
-        prefix has one path on a lane."""
-        found: dict[int, dict[Family, dict[bytes, bytes]]] = {lane: {} for lane in self._lanes}
+    def held(self) -> list[dict[Family, dict[bytes, bytes]]]:
+        """What the router holds over each lane, in the form of `adopt`; nothing over lanes that are down, and nothing
+        of families with ADD-PATH, where a prefix may have several paths on a lane."""
+        found: list[dict[Family, dict[bytes, bytes]]] = [{} for _ in range(self._count)]
         for family, paths in self._families.items():
             for lane, next_hops in paths.mode.carried().items():
-                if lane in found:
+                if lane in self._lanes:
                     found[lane][family] = next_hops
         return found
 
     def session_up(self, lane: int, negotiated: Negotiated, stance: Stance) -> dict[Family, Choice]:
         """A session is established: fills it, and says which modes are in force now."""
+        self._ibgp = negotiated.ibgp
         self._lanes[lane] = _Lane(
             negotiated,
             {family: AdjRibOut(family, negotiated.max_size) for family in negotiated.families},
@@ -219,10 +221,11 @@ class RouterPaths:
         if held is None or not self._offers(family):
             return dict.fromkeys(self._tables[family].paths(prefix), NotPlaced.SESSION_DOWN)
         named = held.choice.mode is ModeName.ADDPATH
+        paths = self._tables[family].paths(prefix)
 
         def sent(source: Source, place: int | NotPlaced) -> int | NotPlaced | Withheld:
             if isinstance(place, NotPlaced):
-                return place
+                return withheld(paths[source], ibgp=self._ibgp) or place
             return held.withheld.get((place, source.path_id if named else b"", prefix), place)
 
         return {source: sent(source, place) for source, place in held.mode.where(prefix).items()}
@@ -232,6 +235,10 @@ class RouterPaths:
     def _offers(self, family: Family) -> list[Negotiated]:
         return [held.negotiated for held in self._lanes.values() if family in held.outs]
 
+    def _may_see(self, attributes: Attributes) -> bool:
+        """Whether the router may see paths with these; it is in our AS, or not, on all its lanes alike."""
+        return withheld(attributes, ibgp=self._ibgp) is None
+
     def _exporter(self, stance: Stance, family: Family) -> Exporter:
         """One for all lanes that see the same, so that a set is encoded once."""
         known = (held.exporters.get(family) for held in self._lanes.values())
@@ -239,7 +246,7 @@ class RouterPaths:
 
     def _start_mode(self, family: Family, choice: Choice) -> None:
         """Puts a mode to work on the lanes that are up, and withdraws what the one before sent and it does not."""
-        mode = build(choice.mode, self._tables[family], self._count, self._max_paths)
+        mode = build(choice.mode, self._tables[family], self._count, self._max_paths, self._may_see)
         self._families[family] = _FamilyPaths(choice, mode)
         lanes = [(lane, held.outs[family]) for lane, held in self._lanes.items() if family in held.outs]
         for _, out in lanes:
@@ -261,7 +268,7 @@ class RouterPaths:
 
     def _place(self, family: Family, placements: Iterable[Placement]) -> None:
         """Turns placements into wishes of the Adj-RIB-Outs."""
-        withheld = self._families[family].withheld
+        kept_back = self._families[family].withheld
         for lane, path_id, prefixes, path in placements:
             held = self._lanes.get(lane)
             if held is None or family not in held.outs:
@@ -274,7 +281,7 @@ class RouterPaths:
             else:
                 out.withdraw(wire_id, prefixes)
             if isinstance(encoded, Withheld):
-                withheld.update(((lane, path_id, prefix), encoded) for prefix in prefixes)
-            elif withheld:
+                kept_back.update(((lane, path_id, prefix), encoded) for prefix in prefixes)
+            elif kept_back:
                 for prefix in prefixes:
-                    withheld.pop((lane, path_id, prefix), None)
+                    kept_back.pop((lane, path_id, prefix), None)

@@ -2,8 +2,8 @@
 
 Each prefix has the same number of seats: the lanes of a router, one with `spread`, `max_paths` with a limit.
 
-1 Eligible are the paths of the best cost (decide.py); with `worse_too` also those of the next costs, until there are
-  as many as seats. Of one next hop one path is eligible, before others that which sits.
+1 Eligible are the paths that the router may see, of the best cost (decide.py); with `worse_too` also those of the next
+  costs, until there are as many as seats. Of one next hop one path is eligible, before others that which sits.
 2 Who sits stays while its path is eligible. Only a better cost unseats it, or rule 6.
 3 An open seat is empty only where no eligible path waits.
 4 A free seat goes to a path with the next hop that left it, so that no flow moves. Else to the better cost, then to
@@ -27,7 +27,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from speaker.bgp.attributes import Attributes
-from speaker.paths.base import NotPlaced
+from speaker.paths.base import May, NotPlaced, may_all
 from speaker.paths.groups import NEVER, Group, score, seed
 from speaker.paths.shares import Shares
 from speaker.rib.decide import Cost, Path, Paths, cost_classes, equal_cost, neighbor_as
@@ -37,6 +37,10 @@ from speaker.rib.table import Change, Table
 
 #: Attribute sets whose cost is remembered. A node has a handful; past it all are computed anew.
 REMEMBERED = 1 << 14
+
+
+#: The cost of what the router may not see: above all others.
+UNSEEN: Cost = (1 << 32, 0, 0, True)
 
 
 class Move(NamedTuple):
@@ -81,16 +85,19 @@ class Seats:
 
     crowd   so many sources that come at once are seated prefix by prefix, for that is cheaper then
 
-    `full` is the reason given for a path that finds no seat. Without `worse_too` paths worse than the best
-    are never seated, since the router could not use them beside it.
+    `full` is the reason given for a path that finds no seat; `may` tells what the router may see. Without `worse_too`
+    paths worse than the best are never seated, since the router could not use them beside it.
     """
 
     crowd = 16
 
-    def __init__(self, table: Table, count: int, full: NotPlaced, *, worse_too: bool = False) -> None:
+    def __init__(
+        self, table: Table, count: int, full: NotPlaced, may: May = may_all, *, worse_too: bool = False
+    ) -> None:
         self._table = table
         self._count = count
         self._full = full
+        self._may = may
         self._worse_too = worse_too
         self._open: list[int] = []
         self._rows: dict[bytes, _Row] = {}
@@ -98,6 +105,7 @@ class Seats:
         self._shares = Shares(table)
         self._costs: dict[Attributes, Cost] = {}
         self._same_costs: dict[Cost, Cost] = {}
+        self._unseen = False  # some path was met that the router may not see
         self._neighbors: set[int | None] = set()
         self._any_med = False
         self._mixed_med = False  # then what a path is worth may depend on third ones: no short cuts
@@ -190,7 +198,8 @@ class Seats:
         self._shares.count(paths, len(self._open))
         row = self._rows.get(prefix) or _Row(prefix, self._count)
         groups = self._eligible(row, paths)
-        usable = paths if self._worse_too else equal_cost(paths)
+        seen = {source: attributes for source, attributes in paths.items() if self._may(attributes)}
+        usable = seen if self._worse_too else equal_cost(seen)
         next_hops = {next_hop for group in groups for next_hop in group.by_next_hop}
         seated = self._seated(row)
 
@@ -249,7 +258,7 @@ class Seats:
         if row.cost is None or sits or cost < row.cost or self._mixed_med:
             groups = yield from self._settle(prefix)
             sits = prefix in self._held.get(source, ())
-            if source not in groups[-1].paths:
+            if not groups or source not in groups[-1].paths:
                 return
         elif cost > row.cost:
             return
@@ -472,6 +481,8 @@ class Seats:
         sources, sets = list(paths), list(paths.values())
         if self._last is not None and self._last[0] == sources and self._last[1] == sets:
             return self._last[2]
+        if self._unseen:
+            paths = {source: attributes for source, attributes in paths.items() if self._may(attributes)}
         if not paths:
             return []
         costs = [self._costs.get(attributes) or self._cost(source, attributes) for source, attributes in paths.items()]
@@ -499,6 +510,8 @@ class Seats:
                 self._costs.clear()
                 self._same_costs.clear()
             known = path_cost(source, attributes)
+            if not self._may(attributes):
+                known, self._unseen = UNSEEN, True
             known = self._costs[attributes] = self._same_costs.setdefault(known, known)
             self._neighbors.add(neighbor_as((source, attributes)))
             self._any_med = self._any_med or bool(attributes.med)

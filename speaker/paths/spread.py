@@ -5,7 +5,7 @@ it is the services that spread. That is one seat for each prefix (seats.py): a l
 no others, one that returns takes what it must for an even load.
 """
 
-from speaker.paths.base import ModeName, NotPlaced
+from speaker.paths.base import May, ModeName, NotPlaced, may_all
 from speaker.paths.lanes import Lanes
 from speaker.rib.table import Table
 
@@ -14,6 +14,7 @@ class Spread(Lanes):
     """Lanes with a single seat."""
 
     name = ModeName.SPREAD
+    full = NotPlaced.ONE_PATH
 
-    def __init__(self, table: Table) -> None:
-        super().__init__(table, 1, NotPlaced.ONE_PATH)
+    def __init__(self, table: Table, may: May = may_all) -> None:
+        super().__init__(table, 1, may)

@@ -5,7 +5,7 @@ kernel, has changed.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -22,6 +22,7 @@ from speaker.paths.base import ModeName
 from speaker.paths.identifiers import path_ids
 from speaker.peers.held import HeldNodes
 from speaker.peers.holding import Looks
+from speaker.peers.kept_lanes import Held
 from speaker.peers.neighbor import Env, Local, Neighbor, Target
 from speaker.peers.node import NodeLimits, NodePeer
 from speaker.peers.router import RouterOffer, RouterPeer
@@ -78,6 +79,7 @@ class Peering:
         self._loop = asyncio.get_running_loop()
         self._log = structlog.get_logger()
         self._settings: dict[str, Router] = {}
+        self._remembered: dict[str, Held] = {}
         self._strangers = Seldom(STRANGER_AGAIN)
         self._flush_due = False
         self._rested_at = 0.0
@@ -125,6 +127,15 @@ class Peering:
                 self._add_router(router, offer(router))
             for lane in self.routers[name]:
                 lane.set_offer(offer(router))
+
+    def adopt_lanes(self, held: Mapping[str, Held]) -> None:
+        """What routers hold over their lanes from before, by their names; to be known before they are configured."""
+        self._remembered = dict(held)
+
+    def lanes_held(self) -> dict[str, Held]:
+        """What the routers that take few paths hold now, in the form of `adopt_lanes`."""
+        found = {name: lanes[0].paths.held() for name, lanes in self.routers.items()}
+        return {name: held for name, held in found.items() if any(held)}
 
     def set_guard(self, guard: Guard) -> None:
         """What nodes may announce has changed: everything is judged again."""
@@ -296,6 +307,9 @@ class Peering:
         mode = None if router.mode == "auto" else ModeName(router.mode)
         lanes_count, hold = len(router.local_addresses), not self.calm
         paths = self.reflector.add_router(router.name, lanes_count, mode, router.max_paths, hold=hold)
+        held = self._remembered.pop(router.name, ())
+        for number, next_hops in enumerate(held) if len(held) == lanes_count else ():
+            paths.adopt(number, next_hops)
         self._settings[router.name] = router
         lanes = self.routers[router.name] = [
             RouterPeer(self._env, router.name, lane, _target(router, local), offer, paths)

@@ -62,13 +62,22 @@ class Stance:
     link_bandwidth: bool = False
 
 
+def withheld(attributes: Attributes, *, ibgp: bool) -> Withheld | None:
+    """Why a router, in our AS or another, must not see paths with these communities (RFC 1997); None where it may."""
+    communities = attributes.communities
+    if NO_ADVERTISE in communities:
+        return Withheld.NO_ADVERTISE
+    if not ibgp and (NO_EXPORT in communities or NO_EXPORT_SUBCONFED in communities):
+        return Withheld.NO_EXPORT
+    return None
+
+
 def export(source: Source, attributes: Attributes, stance: Stance) -> Attributes | Withheld:
     """The attributes as the router should see them, or why it must not."""
     a = attributes
-    if NO_ADVERTISE in a.communities:
-        return Withheld.NO_ADVERTISE
-    if not stance.ibgp and (NO_EXPORT in a.communities or NO_EXPORT_SUBCONFED in a.communities):
-        return Withheld.NO_EXPORT
+    why = withheld(a, ibgp=stance.ibgp)
+    if why is not None:
+        return why
     a = a.but(
         communities=tuple(c for c in a.communities if c not in stance.strip),
         large_communities=tuple(c for c in a.large_communities if c not in stance.strip),

@@ -228,3 +228,18 @@ def test_lanes_share_what_is_encoded() -> None:
         lab.up(lane, PLAIN)
     outs = [lab.router.outs(lane)[Family.IPV4] for lane in range(3)]
     assert len({encoded for out in outs for encoded in out.sent[b""].values()}) == len(NODES)
+
+
+def test_a_path_that_must_not_be_told_takes_no_lane() -> None:
+    """Two lanes, three nodes, one of which says NO_ADVERTISE (RFC 1997): the other two have a lane each, and the reason
+    stands with the third."""
+    lab = Lab(lanes=2)
+    for lane in (0, 1):
+        lab.up(lane, PLAIN)
+    for node in NODES[:3]:
+        lab.announce(node, P, quiet=node is NODES[0])
+    assert len(lab.next_hops(P)) == 2
+    assert lab.router.where(Family.IPV4, P)[NODES[0]] is Withheld.NO_ADVERTISE
+    lab.announce(NODES[1], P, quiet=True)
+    assert len(lab.next_hops(P)) == 1
+    assert NotPlaced.LANES_FULL not in lab.router.where(Family.IPV4, P).values()

@@ -7,14 +7,13 @@ A file that cannot be read, or is of another version, is no file: the cluster wi
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from speaker import state
 from speaker.cluster.kube.nodes import NodeFacts
 from speaker.cluster.kube.pools import AdvertisementFacts, PoolFacts
 from speaker.settings_selector import LabelSelector, Operator, Requirement
@@ -23,8 +22,6 @@ T = TypeVar("T")
 
 FILE: Final = "cluster.json"
 VERSION: Final = 1
-MOST: Final = 64 * 1024 * 1024
-"""Octets. 1000 nodes are 0.5 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,25 +37,13 @@ class Said:
 
 def save(folder: Path, said: Said) -> None:
     """Write it, whole or not at all. Raises OSError."""
-    body = {"version": VERSION, **dataclasses.asdict(said), "at": time.time()}
-    path = folder / FILE
-    part = path.with_suffix(".part")
-    folder.mkdir(parents=True, exist_ok=True)
-    with part.open("w") as file:
-        json.dump(body, file)
-        file.flush()
-        # Without it a host that loses its power may keep the new name with no content (ext4, xfs).
-        os.fsync(file.fileno())
-    part.replace(path)
+    state.write(folder / FILE, {"version": VERSION, **dataclasses.asdict(said), "at": time.time()})
 
 
 def load(folder: Path) -> Said | None:
     """What was saved; None where there is nothing to be had."""
-    path = folder / FILE
+    body = state.read(folder / FILE)
     try:
-        if path.stat().st_size > MOST:
-            return None
-        body = json.loads(path.read_bytes())
         if body["version"] != VERSION:
             return None
         return Said(
@@ -67,7 +52,7 @@ def load(folder: Path) -> Said | None:
             advertisements=_all(body["advertisements"], _advertisement),
             at=float(body["at"]),
         )
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
