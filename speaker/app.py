@@ -36,6 +36,7 @@ from speaker.peers.node import NodeLimits
 from speaker.peers.peering import Peering
 from speaker.peers.reach import Reach
 from speaker.peers.router import RouterOffer
+from speaker.replicas.replicas import Replicas
 from speaker.report import Report, RosterState
 from speaker.rib.guard import Guard
 from speaker.serve.counters import Counters
@@ -82,6 +83,8 @@ class Speaker:
         self._allowed: tuple[Network, ...] | None = None
         self.started = time.time()
         self.journal = Journal(settings.state_dir, settings.journal_size)
+        self.replicas: Replicas | None = None
+        self._replicas_task: asyncio.Task[None] | None = None
         self.peering = self._new_peering(settings)
         self._log = structlog.get_logger()
         self._loop = asyncio.get_running_loop()
@@ -137,6 +140,7 @@ class Speaker:
         self._loop.add_signal_handler(signal.SIGHUP, self._hangup.set)
         async with asyncio.TaskGroup() as self._group:
             self._restart_roster(self.settings)
+            await self._restart_replicas(self.settings)
             work = (
                 self._follow_settings(),
                 self._settle(),
@@ -148,7 +152,7 @@ class Speaker:
             try:
                 yield
             finally:
-                for task in (*tasks, self._roster_task):
+                for task in (*tasks, self._roster_task, self._replicas_task):
                     if task is not None:
                         task.cancel()
                 await self._reach.close()
@@ -160,9 +164,13 @@ class Speaker:
 
     async def _end(self) -> None:
         self._kept.save()
+        if self.replicas is not None:
+            await self.replicas.stop()
         keep = self.peering.stop(CeaseSubcode.ADMINISTRATIVE_SHUTDOWN, "Onepeer is stopping", gracefully=True)
         self._log.info(LogEvent.STOPPING, reason=self._stop_reason, graceful=keep)
         await asyncio.sleep(FAREWELL)
+        if self.replicas is not None:
+            await self.replicas.close()
         self._log.info(LogEvent.STOPPED, ran=round(time.time() - self.started, 1))
 
     # --- what others reach us by ---
@@ -233,13 +241,15 @@ class Speaker:
             self.journal = Journal(new.state_dir, new.journal_size)
             self.journal.start()
             logging.record_to(self.journal.event)
-        if {"asn", "router_id", "cluster_id"} & set(changed):
+        if {"asn", "router_id", "cluster_id", "replicas"} & set(changed):
             self._start_over(new)
         elif self._prefixes(old) != self._prefixes(new):
             self.peering.set_guard(self._guard(new))
         self._set_routers(new)
         self.peering.set_limits(_limits(new))
         self._reach.set_interval(new.nodes.probe)
+        if {"replicas", "routers", "listen", "nodes"} & set(changed):
+            await self._restart_replicas(new)
         self._restart_roster(new)
         self.counters.settings_reloads += 1
         self._log.info(LogEvent.SETTINGS_RELOADED, changed=changed)
@@ -247,7 +257,7 @@ class Speaker:
     def _start_over(self, settings: Settings) -> None:
         """Another identity: every session has to say so, and so every session is made anew."""
         whole = self.peering.whole
-        why = "asn, router_id or cluster_id has changed"
+        why = "asn, router_id, cluster_id or replicas has changed"
         self.peering.stop(CeaseSubcode.OTHER_CONFIGURATION_CHANGE, why, gracefully=False)
         self.peering = self._new_peering(settings)
         if whole:
@@ -255,8 +265,10 @@ class Speaker:
 
     def _new_peering(self, settings: Settings) -> Peering:
         local = Local(settings.asn, settings.router_id, settings.cluster_id, socket.gethostname())
-        guard = self._guard(settings)
-        return Peering(local, guard, self.counters, lambda changes: self.journal.paths(changes), self.answers)
+        guard, rests = self._guard(settings), settings.replicas is not None
+        return Peering(
+            local, guard, self.counters, lambda changes: self.journal.paths(changes), self.answers, rests=rests
+        )
 
     def _set_routers(self, settings: Settings) -> None:
         def offer(router: Router) -> RouterOffer:
@@ -272,6 +284,17 @@ class Speaker:
 
         self.peering.set_routers(settings.routers, offer)
         self._arm_doors()
+
+    async def _restart_replicas(self, settings: Settings) -> None:
+        """Other replicas lead meanwhile."""
+        if self.replicas is not None and self._replicas_task is not None:
+            await self.replicas.stop()
+            self._replicas_task.cancel()
+            await self.replicas.close()
+            self.replicas = self._replicas_task = None
+        if settings.replicas is not None:
+            self.replicas = Replicas(settings, self.counters, lambda: self.peering, self.answers)
+            self._replicas_task = self._group.create_task(self.replicas.run())
 
     # --- roster ---
 

@@ -31,7 +31,9 @@ from speaker.settings_values import (
     HoldTime,
     HostAddress,
     Identifier,
+    Interface,
     JournalSize,
+    LeaseTime,
     LocalAddresses,
     Name,
     ObjectName,
@@ -171,6 +173,15 @@ class GracefulRestart(Section):
     """Seconds a started Onepeer waits for its nodes, at most, before End-of-RIB. MetalLB redials in 58 s."""
 
 
+class Replicas(Section):
+    interface: Interface | None = None
+    """Where the leader has the routers' `local_addresses`. Unless said: the interface by which a router is reached."""
+    lease_time: LeaseTime = 5.0
+    """Seconds that a leader is waited for, 4s..60s. 5 s: a request to the API server takes 1.5 at most."""
+    port: Port = 1791
+    """TCP port between replicas, on `listen.addresses`. Beside ours for BGP, and clear of what a node uses."""
+
+
 class Control(Section):
     socket: FilePath = Path("/run/onepeer/control.sock")
     """The Unix socket that `onepeer status` and the like ask. /run is empty after a boot."""
@@ -209,6 +220,9 @@ class Settings(Section):
     reflectors of the same nodes share one."""
     graceful_restart: GracefulRestart = GracefulRestart()
     """How a restart of ours is hidden from the router."""
+    replicas: Replicas | None = None
+    """Several replicas, of which one leads and has the routers' `local_addresses`; null = one, on a host that has
+    them."""
     control: Control = Control()
     """How the command line reaches a running Onepeer."""
     http: Http | None = Http()

@@ -183,6 +183,43 @@ class LogEvent(StrEnum):
         "The router wants everything again (RFC 2918), and gets it.",
     )  # fmt: skip
 
+    # ---- replicas
+    TAKEN_OVER = (
+        "taken_over", "info", "lane way took before",
+        "This replica leads now and goes on where `before` was: `way` is how (docs/availability.md), `took` seconds "
+        "since it had the Lease.",
+    )  # fmt: skip
+    HANDED_OVER = (
+        "handed_over", "info", "to took",
+        "Another replica leads now and has got all that it takes; `took` is in seconds.",
+    )  # fmt: skip
+    LEAD_LOST = (
+        "lead_lost", "warning", "why holder",
+        "This replica does not lead any more, without a handover; its connections were closed without a word.",
+    )  # fmt: skip
+    LEADS_WITHOUT_LEASE = (
+        "leads_without_lease", "warning", "why",
+        "The Lease cannot be renewed since the API server does not answer. Most nodes have sessions with us, so this "
+        "replica goes on.",
+    )  # fmt: skip
+    LEASE_TROUBLE = (
+        "lease_trouble", "warning", "why way_out",
+        "The Lease cannot be read or written; each reason is said once until it is over.",
+    )  # fmt: skip
+    ADDRESS_CONFLICT = (
+        "address_conflict", "error", "owner before",
+        "This replica has the Lease, and another host on the link (`owner`, a MAC address) answers for the router's "
+        "address. It is not taken from it. At most once a minute.",
+    )  # fmt: skip
+    REPLICA_REFUSED = (
+        "replica_refused", "warning", "address why",
+        "A call between replicas came to nothing, because one does not know the other by its key or its version.",
+    )  # fmt: skip
+    TAKEOVER_TROUBLE = (
+        "takeover_trouble", "error", "why",
+        "Part of what a takeover needs is not to be had; a worse way is taken. At most once a minute.",
+    )  # fmt: skip
+
     # ---- what is refused
     STRANGER_REFUSED = (
         "stranger_refused", "warning", "address count",

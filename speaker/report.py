@@ -140,7 +140,8 @@ class Report:
         """Whether routers get all they should."""
         if not self._running.peering.whole:
             return False, "waiting-for-nodes"
-        if not any(lane.up for lane in self._running.peering.lanes()):
+        # A replica that follows another is ready when it could take over.
+        if not any(lane.up or lane.rests for lane in self._running.peering.lanes()):
             return False, "no-router"
         return True, "ready"
 
@@ -254,9 +255,9 @@ class Report:
     # --- verdicts ---
 
     def _health(self, nodes: list[views.NodeView]) -> Health:
-        lanes = list(self._running.peering.lanes())
+        lanes = [lane for lane in self._running.peering.lanes() if not lane.rests]
         up = [lane for lane in lanes if lane.up is not None]
-        if not up or not any(node.up for node in nodes):
+        if (lanes and not up) or not any(node.up for node in nodes):
             return Health.DOWN
         trouble = self._running.settings_problem or self._running.roster.problem
         if len(up) < len(lanes) or not all(node.up for node in nodes) or trouble:

@@ -208,6 +208,7 @@ def cross_check(document: Document) -> list[Problem]:
         *exposed(routers, prefixes, "the router's"),
         *exposed({**listen, **local}, prefixes, "our own"),
         *_http(data, listen),
+        *_replicas(data, listen, local, routers),
     ]
     return [finding.problem(document) for finding in findings]
 
@@ -333,6 +334,35 @@ def _router_id(data: object, listen: Mapping[Loc, Address], routers: Mapping[Loc
                 yield Finding(loc, f"{identifier} is the router's", why, "remove it, or choose another")
     elif listen and all(address.version == 6 for address in listen.values()) and _all_right(data, listen):
         yield no_router_id()
+
+
+def _replicas(
+    data: object, listen: Mapping[Loc, Address], local: Mapping[Loc, Address], routers: Mapping[Loc, Address]
+) -> Iterator[Finding]:
+    """Where several replicas share the routers: each router has addresses of its own that are no host's."""
+    if not isinstance(_first(dict(find(data, ("replicas",))), None), dict):
+        return
+    nodes = _first(dict(find(data, ("nodes",))), None)
+    if isinstance(nodes, dict) and nodes.get("kubernetes") is None:
+        why = "the replicas agree by a Lease of Kubernetes on who leads"
+        yield Finding(("replicas",), "needs nodes.kubernetes", why, "remove it, or take the nodes from the cluster")
+    for loc, address in routers.items():
+        if not any(at[:2] == loc[:2] for at in local):
+            why = "with replicas the router's line names an address that moves to whoever leads"
+            way_out = "add `local_address`, a free address of that network"
+            yield Finding(loc, f"{address} has no local_address", why, way_out)
+    for loc, address in local.items():
+        if address in listen.values():
+            why = "it moves to whoever leads, and the hosts' own addresses do not"
+            yield Finding(loc, f"{address} is this host's own", why, "write a free address of that network")
+    yield from twice(local, "with replicas each router has a leader, and addresses, of its own", "use another")
+    for at, connect in _by_router(data, "connect").items():
+        if connect == "passive":
+            why = "with replicas the one that leads dials"
+            yield Finding((*at, "connect"), "passive does not go with replicas", why, "remove it")
+    bgp = _first(read(data, values.whole_number, "listen", "port"), 1790)
+    if _first(read(data, values.whole_number, "replicas", "port"), 1791) == bgp:
+        yield Finding(("replicas", "port"), f"{bgp} is taken", "BGP listens on it", "choose another")
 
 
 def _http(data: object, listen: Mapping[Loc, Address]) -> Iterator[Finding]:

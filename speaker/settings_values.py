@@ -262,6 +262,23 @@ def hold(value: object) -> float:
     return seconds
 
 
+def lease_time(value: object) -> float:
+    """Seconds: 4..60 whole ones, as a Lease of Kubernetes has it."""
+    seconds = duration(value)
+    if seconds < 4:
+        why = "a leader renews it each second, and the kernel takes its address away up to 1.1 s late"
+        raise refuse(f"{value} is too short", why, "use 4s or more")
+    return _whole_seconds(value, seconds, 60, "the time that a leader is waited for", "so long nobody would lead")
+
+
+def interface(value: object) -> str:
+    """A network interface by its name, which Linux keeps to 15 octets."""
+    text = show(value)
+    if not isinstance(value, str) or not re.fullmatch(r"[^\s/:]{1,15}", text):
+        raise refuse(f"{text} is not an interface", "", "write its name as `ip link` shows it, like eth0")
+    return text
+
+
 def _whole_seconds(value: object, seconds: float, limit: int, name: str, rfc: str) -> float:
     if seconds > limit:
         raise refuse(f"{value} is too long", f"{name} is at most {limit}s ({rfc})", f"use {limit}s or less")
@@ -425,6 +442,8 @@ RestartTime = Annotated[float, BeforeValidator(restart_time)]
 ConnectTime = Annotated[float, BeforeValidator(connect_time)]
 ProbeInterval = Annotated[float, BeforeValidator(probe_interval)]
 Hold = Annotated[float, BeforeValidator(hold)]
+LeaseTime = Annotated[float, BeforeValidator(lease_time)]
+Interface = Annotated[str, BeforeValidator(interface)]
 Wait = Annotated[float, BeforeValidator(wait)]
 JournalSize = Annotated[int, BeforeValidator(journal_size)]
 Community = Annotated[bytes, BeforeValidator(community), PlainSerializer(community_text)]

@@ -140,6 +140,24 @@ def negotiate(offer: Offer, body: bytes) -> Negotiated:
     )
 
 
+def offer_of(body: bytes) -> Offer:
+    """The offer that an OPEN of ours made: another replica's, whose session is gone on with. Raises ProtocolError."""
+    decoded = _exa_decode_open(body)
+    said = _peer_open(decoded)
+    add_path = decoded.capabilities.get(Capability.CODE.ADD_PATH, {})
+    return Offer(
+        asn=said.asn,
+        router_id=said.router_id,
+        hold_time=said.hold_time,
+        families=said.families,
+        route_refresh=said.route_refresh,
+        extended_message=said.extended_message,
+        add_path=tuple(f for f in said.families if int(add_path.get(_exa_family(f), 0)) & _ADD_PATH_SEND),
+        graceful_restart=said.graceful_restart,
+        hostname=said.hostname,
+    )
+
+
 def _exa_open(offer: Offer) -> Any:
     capabilities = Capabilities()
     capabilities[Capability.CODE.MULTIPROTOCOL] = MultiProtocol(_exa_family(f) for f in offer.families)

@@ -53,8 +53,8 @@ class Update(NamedTuple):
 class Framer:
     """Turns what TCP delivers, in whatever pieces, into messages."""
 
-    def __init__(self) -> None:
-        self._rest = b""
+    def __init__(self, rest: bytes = b"") -> None:
+        self.rest = rest  # what has come of a message that is not complete yet
 
     def feed(self, data: bytes) -> Iterator[Message | Update]:
         """The messages that are complete now.
@@ -62,9 +62,9 @@ class Framer:
         Raises ProtocolError (1/1, 1/2, 1/3, 3/1) where the stream cannot be followed any further; what came
         whole before the fault has been yielded by then.
         """
-        if self._rest:
-            data = self._rest + data
-            self._rest = b""
+        if self.rest:
+            data = self.rest + data
+            self.rest = b""
         at, end = 0, len(data)
         while end - at >= HEADER_SIZE:
             size = data[at + 16] << 8 | data[at + 17]
@@ -78,7 +78,7 @@ class Framer:
             update, count = _update(data, at, size, end)
             yield update
             at += count * size
-        self._rest = data[at:]
+        self.rest = data[at:]
 
 
 def _checked(data: bytes, at: int, size: int) -> MessageType:

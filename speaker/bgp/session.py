@@ -176,6 +176,7 @@ class Session:
         self.state = State.IDLE
         self.negotiated: Negotiated | None = None
         self.updates = 0  # UPDATE messages taken
+        self.heard_open = b""  # the body of the peer's OPEN
         self._jitter = jitter
         self._framer = Framer()
         self._reader: RouteReader | None = None
@@ -195,6 +196,22 @@ class Session:
     def connected(self, now: float) -> list[Event]:
         """The connection that we dialed is up."""
         return self._handle(Input.TCP_UP, now)
+
+    def resume(self, now: float, heard_open: bytes, rest: bytes = b"") -> Established:
+        """Go on with a session that another process had established with `offer` and the peer's OPEN.
+
+        `rest` is what has come of a message that is not complete yet. Raises ProtocolError where the OPENs do not fit.
+        """
+        self._begin(codec.negotiate(self.offer, heard_open), heard_open, now)
+        self._framer = Framer(rest)
+        self.state = State.ESTABLISHED
+        assert self.negotiated is not None
+        return Established(self.negotiated)
+
+    @property
+    def rest(self) -> bytes:
+        """What has come of a message that is not complete yet."""
+        return self._framer.rest
 
     def disconnected(self, now: float, why: str) -> list[Event]:
         """TCP has ended, or never came up; `why` is the system's word for it."""
@@ -308,10 +325,13 @@ class Session:
         assert isinstance(message, Message)
         negotiated = codec.negotiate(self.offer, message.body)
         self._accept_open(negotiated)
-        self.negotiated = negotiated
+        self._begin(negotiated, message.body, now)
+        self._events += (Opened(negotiated.peer), Transmit(codec.KEEPALIVE))
+
+    def _begin(self, negotiated: Negotiated, heard_open: bytes, now: float) -> None:
+        self.negotiated, self.heard_open = negotiated, heard_open
         self._reader = RouteReader(negotiated)
         self._timers.clear()
-        self._events += (Opened(negotiated.peer), Transmit(codec.KEEPALIVE))
         self._arm_keepalive(now)
         self._arm_hold(now)
 

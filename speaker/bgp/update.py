@@ -7,7 +7,7 @@ what the router has been sent is known at any moment.
 RFC 4271 4.3 and 9.2, RFC 4760 3 and 4, RFC 7911 3, RFC 4724 2, RFC 7313 4.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import cast
 
 from speaker.bgp import codec
@@ -77,6 +77,28 @@ class AdjRibOut:
         if enhanced:
             _add(self._opening, _refresh_mark(self.family, RefreshSubtype.BEGIN_OF_RIB))
             _add(self._closing, _refresh_mark(self.family, RefreshSubtype.END_OF_RIB))
+
+    def inherit(self, held: Mapping[bytes, Iterable[bytes]]) -> None:
+        """The router has these prefixes under these path identifiers, from another process: they are sent again, or
+        withdrawn, as is wished."""
+        self.sent = {path_id: dict.fromkeys(prefixes, _ONCE_MORE) for path_id, prefixes in held.items()}
+
+    def withdraw_stale(self) -> None:
+        """What was inherited, and is not wished for, the router should not have."""
+        for path_id, sent in self.sent.items():
+            wishes = self._pending.get(path_id, {})
+            stale = [prefix for prefix, was in sent.items() if was is _ONCE_MORE and prefix not in wishes]
+            if stale:
+                self.withdraw(path_id, stale)
+
+    def replay(self) -> Iterator[bytes]:
+        """The UPDATEs that bring a router to what this one has been sent."""
+        for path_id, sent in self.sent.items():
+            groups: dict[Encoded, list[bytes]] = {}
+            for prefix, encoded in sent.items():
+                groups.setdefault(encoded, []).append(prefix)
+            for encoded, prefixes in groups.items():
+                yield from self._announcements(path_id, prefixes, encoded)
 
     @property
     def idle(self) -> bool:

@@ -6,12 +6,17 @@ off, and moving a timer with it would cost more than the message.
 """
 
 import asyncio
+import errno
+import fcntl
+import os
 import socket
+import sys
+import termios
 from collections.abc import Callable
 from typing import Protocol, cast
 
 from speaker.bgp.events import Dial, Disconnect, Event, Transmit
-from speaker.bgp.session import Session
+from speaker.bgp.session import Session, State
 from speaker.net.sockets import Address, SocketError, reason, tune
 
 #: Octets that asyncio may hold for a peer that does not read; above it the owner is told to stop. With what the
@@ -55,6 +60,7 @@ class Connection(asyncio.Protocol):
         self._may_write = True
         self._early = b""
         self._closed = False
+        self.tap: Callable[[bytes], None] | None = None  # is given what is written, before TCP is
 
     @property
     def writable(self) -> bool:
@@ -68,6 +74,8 @@ class Connection(asyncio.Protocol):
         if self._transport is None:
             self._early += data
         elif not self._transport.is_closing():
+            if self.tap is not None:
+                self.tap(data)
             self._transport.write(data)
             self._owner.on_written(len(data))
 
@@ -92,6 +100,45 @@ class Connection(asyncio.Protocol):
         it can be ended or give way like any other."""
         self.carry_out(self.session.accept(self._loop.time()))
 
+    def resume(self, sock: socket.socket, first: bytes) -> None:
+        """Goes on with an established session of another process, on its connection. `first` is what the peer lacks of
+        what it was to be sent; it may begin in the midst of a message."""
+        sock.setblocking(False)
+        tune(sock)
+        self._early = first
+        self.carry_out(self.session.probe())
+        self._dialing = self._loop.create_task(self._take(sock))
+
+    @property
+    def outstanding(self) -> int:
+        """Octets written that the peer's TCP has not acknowledged."""
+        if self._transport is None:
+            return 0
+        waiting = fcntl.ioctl(self._socket().fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
+        return int(self._transport.get_write_buffer_size()) + int.from_bytes(waiting, sys.byteorder)
+
+    @property
+    def unwritten(self) -> int:
+        """Octets written that our own TCP has not taken."""
+        return 0 if self._transport is None else int(self._transport.get_write_buffer_size())
+
+    def duplicate(self) -> socket.socket:
+        """The connection's socket, once more. Raises OSError where there is none."""
+        if self._transport is None:
+            raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
+        return self._socket().dup()
+
+    def forget(self) -> None:
+        """Read and write no more. The socket stays open where somebody has a duplicate of it."""
+        self._closed = True
+        if self._dialing is not None:
+            self._dialing.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._transport is not None:
+            self._transport.abort()
+
     # --- asyncio.Protocol ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -101,11 +148,12 @@ class Connection(asyncio.Protocol):
             return
         self._transport.set_write_buffer_limits(high=HIGH_WATER, low=LOW_WATER)
         self.local, self.remote = self._name("sockname"), self._name("peername")
-        if self.dialed:
+        if self.session.state is State.CONNECT:
             self.carry_out(self.session.connected(self._loop.time()))
         else:
             early, self._early = self._early, b""
             self.write(early)
+            self._owner.on_writable(self)
 
     def data_received(self, data: bytes) -> None:
         before = self.session.updates
@@ -150,6 +198,18 @@ class Connection(asyncio.Protocol):
                 sock.close()
             raise
         self._dialing = None
+
+    async def _take(self, sock: socket.socket) -> None:
+        try:
+            await self._loop.create_connection(lambda: self, sock=sock)
+        except OSError as error:
+            sock.close()
+            self.carry_out(self.session.disconnected(self._loop.time(), reason(error)))
+        self._dialing = None
+
+    def _socket(self) -> socket.socket:
+        assert self._transport is not None
+        return cast(socket.socket, self._transport.get_extra_info("socket"))
 
     def _name(self, which: str) -> tuple[str, int] | None:
         """An end of the connection; the other end of one that broke off at once has no name."""

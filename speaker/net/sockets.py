@@ -19,6 +19,7 @@ Address = IPv4Address | IPv6Address
 BACKLOG = 4096
 
 _TCP_MD5SIG = 14
+_TCP_REPAIR = 19
 _TCP_MD5SIG_MAXKEYLEN = 80
 _IP_MINTTL = 21
 _IPV6_MINHOPCOUNT = 73
@@ -60,11 +61,13 @@ def listener(address: Address, port: int) -> socket.socket:
     return sock
 
 
-def dialer(local: Address, remote: Address, password: bytes | None, hops: int | None) -> socket.socket:
-    """A socket to call `remote` from, bound to `local`. Raises SocketError."""
+def dialer(local: Address, remote: Address, password: bytes | None, hops: int | None, port: int = 0) -> socket.socket:
+    """A socket to call `remote` from, bound to `local`, and to this port where one is given. Raises SocketError."""
     sock = _socket(local)
     try:
-        sock.bind((str(local), 0))
+        if port:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((str(local), port))
         if password is not None:
             set_password(sock, remote, password)
         if hops is not None:
@@ -81,6 +84,11 @@ def dialer(local: Address, remote: Address, password: bytes | None, hops: int | 
 def tune(sock: socket.socket) -> None:
     """What every connection gets. A batch of UPDATEs is one write already, and must not wait for an ACK."""
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def hush(sock: socket.socket) -> None:
+    """From now on nothing is sent on it any more, not even when it is closed. Raises OSError without CAP_NET_ADMIN."""
+    sock.setsockopt(socket.IPPROTO_TCP, _TCP_REPAIR, 1)
 
 
 def reset(sock: socket.socket) -> None:

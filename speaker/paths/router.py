@@ -73,6 +73,7 @@ class RouterPaths:
         self._hold = hold
         self._held: set[tuple[Family, int]] = set()
         self._adopted: dict[tuple[Family, int], Mapping[bytes, bytes]] = {}
+        self._gathering = False
         self._lanes: dict[int, _Lane] = {}
         self._families: dict[Family, _FamilyPaths] = {}
         self._ibgp = True
@@ -147,11 +148,40 @@ class RouterPaths:
 
     def end_of_rib(self) -> None:
         """The table is whole: every session that was not told yet is, after its routes (RFC 4724 2)."""
+        if not self._gathering:
+            self._withdraw_stale()
         for held in self._lanes.values():
             if not held.end_of_rib:
                 held.end_of_rib = True
                 for out in held.outs.values():
                     out.end_of_rib()
+
+    def gather(self) -> None:
+        """Sessions of another process of ours come up now, one after the other: none is filled before all are there."""
+        self._gathering = True
+
+    def inherit(
+        self, lane: int, held: Mapping[Family, Mapping[bytes, Mapping[bytes, bytes]]], *, told_end: bool
+    ) -> None:
+        """The session of this lane, which has come up just now, is one that another process had filled with this: by
+        path identifier and prefix the next hops. `told_end`: its End-of-RIB too."""
+        for family, out in self._lanes[lane].outs.items():
+            there = held.get(family, {})
+            out.inherit(there)
+            self._adopted[family, lane] = {
+                prefix: hop for prefixes in there.values() for prefix, hop in prefixes.items()
+            }
+        self._lanes[lane].end_of_rib = told_end
+
+    def gathered(self, *, whole: bool) -> None:
+        """All are there. What they carry and we do not have goes at once where our tables are `whole`, else when they
+        are."""
+        self._gathering = False
+        held, self._held = self._held, set()
+        for family in {family for family, _ in held}:
+            self._open(family, sorted(lane for of, lane in held if of is family))
+        if whole:
+            self._withdraw_stale()
 
     def may_keep_stale(self, lane: int) -> bool:
         """Whether the router may hold several stale paths of a prefix: by ADD-PATH, over a restart of ours."""
@@ -232,6 +262,11 @@ class RouterPaths:
 
     # --- inside ---
 
+    def _withdraw_stale(self) -> None:
+        for held in self._lanes.values():
+            for out in held.outs.values():
+                out.withdraw_stale()
+
     def _offers(self, family: Family) -> list[Negotiated]:
         return [held.negotiated for held in self._lanes.values() if family in held.outs]
 
@@ -258,7 +293,8 @@ class RouterPaths:
         held = self._families[family]
         opened = []
         for lane in lanes:
-            if self._hold and held.choice.mode is not ModeName.ADDPATH and self._lanes[lane].negotiated.graceful:
+            waits = held.choice.mode is not ModeName.ADDPATH and self._lanes[lane].negotiated.graceful
+            if self._gathering or (self._hold and waits):
                 self._held.add((family, lane))
             else:
                 opened.append(lane)

@@ -5,7 +5,9 @@ routes may flow (`_up`), when they may not any more (`_down`), and what the peer
 """
 
 import asyncio
+import functools
 import random
+import socket
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -21,7 +23,7 @@ from speaker.bgp.peer import Connect, Peer, Refused
 from speaker.bgp.session import Session, State
 from speaker.log import LogEvent
 from speaker.net.connection import Connection
-from speaker.net.sockets import Address, dialer
+from speaker.net.sockets import Address, dialer, hush
 from speaker.peers.seldom import Seldom
 from speaker.reflector import Reflector
 from speaker.serve.counters import Counters, Direction, Side
@@ -98,14 +100,37 @@ class Neighbor(ABC):
         self._timer: asyncio.TimerHandle | None = None
         self.up_at = 0.0
         self._stopped = False
+        self._reclaim = 0
+        self.rests = False  # another replica speaks to this peer: we neither dial nor take its calls
         self._seldom = Seldom(SAY_AGAIN)
 
     # --- for the application ---
 
-    def start(self) -> None:
-        """Begin to want a session."""
+    def start(self, port: int = 0) -> None:
+        """Begin to want a session. The first calls are from this port, where one is given: the peer then ends at once
+        what it believes to be our session from there."""
+        self.rests = False
+        self._reclaim = port
         self._peer.start(self._loop.time())
         self._dial_when_due()
+
+    def rest(self) -> None:
+        """Have no session, and want none until the next `start`. The peer is told nothing: see `_leave`."""
+        self.rests = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for session, connection in list(self._connections.items()):
+            if (sock := self._leave(session, connection)) is not None:
+                sock.close()
+
+    def adopt(self, session: Session, established: Established, sock: socket.socket, first: bytes) -> None:
+        """Goes on with the established session of another replica, on its connection; see Connection.resume."""
+        self.rests = False
+        self._peer.dialing(session)
+        connection = self._connect(session, dialed=True)
+        self._came_up(connection)
+        self._up(established.negotiated)
+        connection.resume(sock, first)
 
     def stop(self, subcode: CeaseSubcode, text: str = "", *, gracefully: bool = False) -> None:
         """End everything. `gracefully` closes without a NOTIFICATION where the peer then keeps our routes."""
@@ -128,7 +153,7 @@ class Neighbor(ABC):
     def take_call(self) -> Connection | None:
         """The peer calls: a connection to take it with, or None."""
         now = self._loop.time()
-        refused = None if not self._stopped else Refused.HELD_OFF
+        refused = Refused.HELD_OFF if self._stopped or self.rests else None
         refused = refused or self._peer.refuses(now)
         if refused is not None:
             self._refuse(refused, now)
@@ -149,7 +174,7 @@ class Neighbor(ABC):
         for state in (State.OPEN_CONFIRM, State.OPEN_SENT, State.CONNECT):
             if state in states:
                 return state
-        return State.IDLE if self._stopped else State.ACTIVE
+        return State.IDLE if self._stopped or self.rests else State.ACTIVE
 
     @property
     def negotiated(self) -> Negotiated | None:
@@ -226,7 +251,7 @@ class Neighbor(ABC):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._stopped:
+        if self._stopped or self.rests:
             return
         if self._peer.wants_to_dial(self._loop.time()):
             self._dial()
@@ -240,7 +265,9 @@ class Neighbor(ABC):
         self._peer.dialing(session)
         connection = self._connect(session, dialed=True)
         self._log.debug(LogEvent.DIALING, local=str(local), remote=f"{target.remote}:{target.port}")
-        connection.dial(lambda: dialer(local, target.remote, target.password, target.hops), target.remote, target.port)
+        port = self._reclaim
+        make = functools.partial(dialer, local, target.remote, target.password, target.hops, port)
+        connection.dial(make, target.remote, target.port)
 
     # --- what sessions report ---
 
@@ -255,11 +282,8 @@ class Neighbor(ABC):
     def _established(self, connection: Connection, negotiated: Negotiated) -> None:
         if self.up is not None:
             return  # the peer ended this one in favor of the other in the same segment that made it established
-        self.up_at = self._loop.time()
-        self.up, self.refused = connection, None
-        self.since = time.time()
+        self._came_up(connection)
         self.established_count += 1
-        self._peer.came_up(self.up_at)
         self._log.info(
             LogEvent.SESSION_ESTABLISHED,
             local=endpoint(connection.local),
@@ -271,6 +295,25 @@ class Neighbor(ABC):
             capabilities=agreed(negotiated),
         )
         self._up(negotiated)
+
+    def _came_up(self, connection: Connection) -> None:
+        self._reclaim = 0
+        self.up_at = self._loop.time()
+        self.up, self.refused = connection, None
+        self.since = time.time()
+        self._peer.came_up(self.up_at)
+
+    def _leave(self, session: Session, connection: Connection) -> socket.socket | None:
+        """Ends a session on our side alone. Its connection is closed without a FIN or RST, which could end what another
+        replica goes on with, once the caller has closed what comes back."""
+        try:
+            sock = connection.duplicate()
+            hush(sock)
+        except OSError:
+            sock = None  # it is not up yet, or we lack CAP_NET_ADMIN; then the address is gone, and with it the FIN
+        connection.forget()
+        connection.carry_out(session.abandon())
+        return sock
 
     def _ended(self, connection: Connection, ended: Ended) -> None:
         now = self._loop.time()

@@ -62,11 +62,20 @@ class Peering:
 
     told        hears of every change of paths
     answers     says whether a node answers on its link, None where nothing is known
+    rests       routers are not spoken to until somebody starts their lanes
     """
 
     def __init__(
-        self, local: Local, guard: Guard, counters: Counters, told: Told, answers: Callable[[str], bool | None]
+        self,
+        local: Local,
+        guard: Guard,
+        counters: Counters,
+        told: Told,
+        answers: Callable[[str], bool | None],
+        *,
+        rests: bool = False,
     ) -> None:
+        self._rests = rests
         self.reflector = Reflector(guard, told)
         self.roster = Roster()
         self.nodes: dict[Address, NodePeer] = {}
@@ -318,7 +327,9 @@ class Peering:
         for lane in lanes:
             if self.whole:
                 lane.tell_whole()
-            lane.start()
+            lane.rests = self._rests
+            if not self._rests:
+                lane.start()
 
     def _remove_router(self, name: str, subcode: CeaseSubcode) -> None:
         del self._settings[name]

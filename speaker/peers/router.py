@@ -5,18 +5,22 @@ when it does, and costs no queue of history. Nothing is accepted from a router.
 """
 
 import asyncio
+import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import structlog
 
 from speaker.bgp.events import Announced, Ended, Event, RefreshRequested, Withdrawn
 from speaker.bgp.iana import Family
 from speaker.bgp.opening import GracefulRestart, Negotiated, Offer
+from speaker.bgp.session import Session
 from speaker.log import LogEvent
 from speaker.net.connection import Connection
 from speaker.paths.choose import Choice
 from speaker.paths.router import RouterPaths
-from speaker.peers.neighbor import Env, Neighbor, Target
+from speaker.peers.neighbor import Env, Neighbor, Target, jitter
 from speaker.rib.reflection import Stance
 from speaker.serve.counters import Side
 
@@ -45,6 +49,28 @@ class RouterOffer:
     link_bandwidth: bool
 
 
+class Witness(Protocol):
+    """Who wants to know what a router is sent, before it is."""
+
+    def begins(self, lane: "RouterPeer", connection: Connection) -> None:
+        """The session is established; nothing has been written that would tell of paths."""
+
+    def ends(self, lane: "RouterPeer") -> None:
+        """It is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inherited:
+    """What another replica had sent on a session that we go on with.
+
+    held        family -> path identifier -> prefix -> next hop
+    told_end    its End-of-RIB too
+    """
+
+    held: Mapping[Family, Mapping[bytes, Mapping[bytes, bytes]]]
+    told_end: bool
+
+
 class RouterPeer(Neighbor):
     """One lane of a router. `is_whole` tells whether the tables hold all that the nodes have by now."""
 
@@ -61,6 +87,34 @@ class RouterPeer(Neighbor):
         self._choices: dict[Family, Choice] = {}
         self._told_end = False
         self._repeating: asyncio.TimerHandle | None = None
+        self.witness: Witness | None = None
+        self._witnessed: Connection | None = None
+        self._inherited: Inherited | None = None
+
+    def go_on(self, session: Session, heard_open: bytes, rest: bytes, sock: socket.socket, first: bytes,
+              inherited: Inherited) -> None:  # fmt: skip
+        """Goes on with the session of another replica: `session` made our offer, the router said `heard_open` and then
+        `rest` of another message, and lacks `first` of what it was sent. Raises ProtocolError."""
+        established = session.resume(self._loop.time(), heard_open, rest)
+        self._inherited = inherited
+        self.adopt(session, established, sock, first)
+
+    def new_session(self, offer: Offer) -> Session:
+        """A session with this router that made this offer."""
+        return Session(offer, self.target.asn, jitter)
+
+    def hand_over(self) -> tuple[Session, socket.socket, int] | None:
+        """Rests, for another replica to go on: the session, its silent connection, and how many of the last octets
+        written TCP had not taken. None where nothing is established."""
+        connection = self.up
+        if connection is None:
+            self.rest()
+            return None
+        session, unwritten = connection.session, connection.unwritten
+        self.rests, self._witnessed = True, None  # for the witness it goes on
+        sock = self._leave(session, connection)
+        self.rest()
+        return None if sock is None else (session, sock, unwritten)
 
     def set_offer(self, offer: RouterOffer) -> None:
         """Other wishes: communities are stripped from now on, the rest is told in the next OPEN."""
@@ -81,6 +135,9 @@ class RouterPeer(Neighbor):
         connection = self.up
         if connection is None:
             return
+        if self.witness is not None and self._witnessed is not connection and connection.writable:
+            self._witnessed = connection
+            self.witness.begins(self, connection)
         while connection.writable:
             data = self.paths.take(self.lane, CHUNK)
             if not data:
@@ -124,6 +181,10 @@ class RouterPeer(Neighbor):
             if self._choices.get(family) != choice:
                 self._choices[family] = choice
                 self._log.info(LogEvent.MODE_CHOSEN, family=str(family), mode=choice.mode, reason=choice.reason)
+        inherited, self._inherited = self._inherited, None
+        if inherited is not None:
+            self._told_end = inherited.told_end
+            self.paths.inherit(self.lane, inherited.held, told_end=inherited.told_end)
         if self.whole:
             self.paths.end_of_rib()
         self.env.changed()
@@ -156,6 +217,9 @@ class RouterPeer(Neighbor):
 
     def _down(self, ended: Ended) -> None:
         self._stop_repeating()
+        if self.witness is not None and self._witnessed is not None:
+            self.witness.ends(self)
+        self._witnessed = None
         self.paths.session_down(self.lane)
         self.env.changed()
 

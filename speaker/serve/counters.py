@@ -48,6 +48,8 @@ class Counters:
     """By side, direction and error code with its IANA name: `6 Cease`."""
     connections_refused: collections.Counter[str] = field(default_factory=collections.Counter)
     """By reason: the word that the log and `onepeer nodes` have for it."""
+    takeovers: collections.Counter[str] = field(default_factory=collections.Counter)
+    """Sessions to routers that this replica went on with for another, by replicas.takeover.Way."""
     settings_reloads: int = 0
     """Changed settings taken up."""
     settings_reload_failures: int = 0

@@ -164,6 +164,9 @@ ROWS: Final = (
         _one(lambda s: s.counters.bytes_received)),
     Row("onepeer_written_bytes_total", "counter", "Octets of BGP handed to TCP.", (),
         _one(lambda s: s.counters.bytes_written)),
+    # replicas
+    Row("onepeer_takeovers_total", "counter", "Sessions to routers that this replica took over, by way.", ("way",),
+        lambda s: (((way,), count) for way, count in s.counters.takeovers.items())),
     # files
     Row("onepeer_settings_problem", "gauge", "1 while changed settings are refused and old ones in force.", (),
         _one(lambda s: s.status.settings_problem is not None)),
