@@ -11,6 +11,7 @@ from speaker.cluster.kube.client import ApiError, Object, Why
 from speaker.cluster.kube.mirror import Ask, Mirror, Pause, key_of
 
 DOWN = ApiError(Why.UNREACHABLE, "no TCP")
+BROKEN = ApiError(Why.FAILED, "500")
 GONE = ApiError(Why.GONE, "too old")
 NO_ROLE = ApiError(Why.FORBIDDEN, "nodes is forbidden")
 
@@ -98,19 +99,37 @@ def test_a_change_of_what_is_not_kept_is_no_change() -> None:
     assert mirror.version == before
 
 
+def pauses(mirror: Mirror[str], error: ApiError, times: int, now: float = 1.0) -> list[float]:
+    """Between tries that all fail so."""
+    found = []
+    for _ in range(times):
+        mirror.failed(error, now)
+        step = mirror.next(now)
+        assert isinstance(step, Pause)
+        found.append(round(step.until - now, 2))
+        now = step.until
+    return found
+
+
 def test_a_broken_watch_is_resumed_from_where_it_was_after_a_pause_that_grows() -> None:
     mirror = watching(thing("a", "1"))
     mirror.line(event("ADDED", thing("b", "2", 44)), 1)
-    now, pauses = 1.0, []
-    for _ in range(7):
-        mirror.failed(DOWN, now)
-        step = mirror.next(now)
-        assert isinstance(step, Pause)
-        pauses.append(round(step.until - now, 2))
-        now = step.until
-        assert asked(mirror, now)["resourceVersion"] == "44"
-    assert pauses == [1.0, 1.6, 2.56, 4.1, 5.0, 5.0, 5.0]
+    assert pauses(mirror, BROKEN, 10) == [1.0, 1.0, 1.0, 1.0, 1.0, 1.6, 2.56, 4.1, 5.0, 5.0]
+    assert asked(mirror, 100)["resourceVersion"] == "44"
     assert mirror.objects == {"a": "1", "b": "2"}
+
+
+def test_who_is_not_there_is_called_every_second_and_a_right_that_is_missing_asked_for_seldom() -> None:
+    assert pauses(watching(), DOWN, 100)[-1] == 1.0
+    assert pauses(watching(), NO_ROLE, 100)[-1] == 15.0
+
+
+def test_an_api_server_that_starts_is_not_kept_waiting_for_its_absence() -> None:
+    """It refuses with 403 until it knows its roles: another reason, and so the first pause again."""
+    mirror = watching()
+    pauses(mirror, NO_ROLE, 100)
+    pauses(mirror, DOWN, 100, 2000)
+    assert pauses(mirror, NO_ROLE, 5, 3000) == [1.0] * 5
 
 
 def test_one_failure_is_not_worth_telling_and_the_second_says_since_when() -> None:

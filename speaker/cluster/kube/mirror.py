@@ -43,13 +43,19 @@ WATCH_MORE: Final = 3
 GRACE: Final = 5.0
 """Seconds that the server may be late with the end of a watch."""
 
-STEADY: Final = 1.0
+STEADY: Final = 0.5
 """Seconds after which an open watch is a good one, events or not."""
 
 PAUSE_FIRST: Final = 1.0
+PAUSE_EVEN: Final = 5
 PAUSE_GROWS: Final = 1.6
 PAUSE_MOST: Final = 5.0
-"""Seconds between tries: the first pause, its growth, and how long a returned API server may be left waiting."""
+"""Seconds between tries: the first pause, for how many it stays that, its growth, and how long a returned API server
+may be left waiting. Counted for each reason anew: one that starts refuses for some seconds what it allows then (403
+until it knows its roles, 429 until it has read its objects), and that must not meet the pauses of a long absence."""
+
+PAUSE_NOBODY: Final = 1.0
+"""The most where nothing comes back: a call that nobody takes costs nobody anything, and a silent one lasts by itself."""
 
 PAUSE_OWN_FAULT: Final = 15.0
 """The most where a person must act first (a role, an installation)."""
@@ -120,6 +126,8 @@ class Mirror(Generic[T]):
         self._continue = ""
         self._not_before = now
         self._failures = self._nonsense = 0
+        self._reason: Why | None = None
+        self._tries = 0
         self._list_at, self._list_gap = now, RELIST_FIRST
         self._opened = self._told_at = now
 
@@ -204,7 +212,7 @@ class Mirror(Generic[T]):
         if now - self._opened >= STEADY:
             self._good(now)
         else:
-            self._pause(now, PAUSE_MOST)
+            self._pause(now, None)
 
     def failed(self, error: ApiError, now: float) -> None:
         """A request, or a watch while it ran, came to nothing."""
@@ -214,7 +222,7 @@ class Mirror(Generic[T]):
             self._nonsense += 1
             if self._nonsense % POISON == 0:
                 self._relist(now)
-        self._pause(now, PAUSE_OWN_FAULT if error.why in OWN_FAULT else PAUSE_MOST, once=error.why is Why.GONE)
+        self._pause(now, error.why)
         # A silence has lasted for the whole of a watch, or of a listing: it needs no second one.
         if self._failures >= TELL_AFTER or error.why in OWN_FAULT or error.why is Why.SILENT:
             self._tell(error, now)
@@ -231,7 +239,7 @@ class Mirror(Generic[T]):
     def _good(self, now: float) -> None:
         """It has said something that is right."""
         self._heard = now
-        self._failures = self._nonsense = 0
+        self._failures = self._nonsense = self._tries = 0
         if self.trouble is not None:
             self.trouble = None
             self.version += 1
@@ -262,13 +270,22 @@ class Mirror(Generic[T]):
             self._not_before = max(now, self._list_at + self._list_gap)
             self._list_gap = min(2 * self._list_gap, RELIST_MOST)
 
-    def _pause(self, now: float, most: float, *, once: bool = False) -> None:
-        """Wait, longer each time; a first failure that needs no pause (`once`) has none of its own."""
+    def _pause(self, now: float, why: Why | None) -> None:
+        """Wait, longer each time; a first 410 has its answer in a new listing, which needs no pause of its own."""
         self._failures += 1
-        if once and self._failures == 1:
+        self._tries = self._tries + 1 if why is self._reason else 1
+        self._reason = why
+        if why is Why.GONE and self._failures == 1:
             return
-        pause = min(PAUSE_FIRST * PAUSE_GROWS ** min(self._failures - 1, 20), most)
+        pause = min(PAUSE_FIRST * PAUSE_GROWS ** max(0, min(self._tries, 20) - PAUSE_EVEN), _most(why))
         self._not_before = max(self._not_before, now + pause * (0.75 + 0.5 * self._chance()))
+
+
+def _most(why: Why | None) -> float:
+    """Seconds that a pause may last."""
+    if why in (Why.UNREACHABLE, Why.SILENT):
+        return PAUSE_NOBODY
+    return PAUSE_OWN_FAULT if why in OWN_FAULT else PAUSE_MOST
 
 
 def key_of(item: object) -> str:
