@@ -38,8 +38,9 @@ def steps(
     now: float,
     nodes: Mapping[str, bool] | None = READY,
     up: Collection[str] = (),
+    frr: bool | None = None,
 ) -> list[Apply | Remove]:
-    return list(who.decide(there, nodes, up, now))
+    return list(who.decide(there, nodes, up, now, frr=frr))
 
 
 def test_a_peer_says_what_metallb_needs_and_no_more() -> None:
@@ -120,11 +121,41 @@ def test_a_touch_changes_the_hold_time_by_a_second_and_comes_less_and_less_often
     assert times == [1, 61, 181, 421, 901]
 
 
-def test_a_connect_time_is_said_only_where_it_is_asked_for() -> None:
-    """A native speaker refuses its whole configuration where any BGPPeer has one."""
-    asked = settings(nodes={"kubernetes": {"bgp_peers": {"connect_time": "1s"}}})
-    assert [peer["spec"].get("connectTime") for peer in wanted_peers(asked)] == ["1s", "1s"]
-    assert [peer["spec"].get("connectTime") for peer in wanted_peers(settings())] == [None, None]
+def managed(**spec: Any) -> dict[str, PeerFacts]:
+    """Ours, with the API server's book of what we said in its spec."""
+    (body,) = wanted_peers(PLAIN, "leviathan1", "leviathan1")
+    fields = {"f:spec": {f"f:{key}": {} for key in (*body["spec"], *spec)}}
+    book = [{"manager": "kubectl"}, {"manager": "onepeer", "operation": "Apply", "fieldsV1": fields}]
+    return by_name({**body, "metadata": {**body["metadata"], "managedFields": book}, "spec": {**body["spec"], **spec}})
+
+
+def connect_times(found: list[Apply | Remove]) -> list[str | None]:
+    return [step.body["spec"].get("connectTime") for step in found if isinstance(step, Apply)]
+
+
+def test_frr_is_told_to_dial_every_second_and_a_native_speaker_never() -> None:
+    """A native speaker refuses its whole configuration where any BGPPeer has a connectTime."""
+    who, up = keeper(), ["leviathan1"]
+    assert connect_times(steps(who, {}, 1, up=up, frr=True)) == ["1s"]
+    assert connect_times(steps(who, managed(), 2, up=up, frr=True)) == ["1s"]
+    assert steps(who, managed(connectTime="1s"), 3, up=up, frr=True) == []
+    assert connect_times(steps(who, managed(connectTime="1s"), 4, up=up, frr=False)) == [None]
+    assert connect_times(steps(who, {}, 5, up=up, frr=False)) == [None]
+
+
+@pytest.mark.parametrize("there", [managed(), managed(connectTime="1s")], ids=["without", "with"])
+def test_while_the_speakers_are_not_known_what_was_said_stays(there: dict[str, PeerFacts]) -> None:
+    assert steps(keeper(), there, 1, up=["leviathan1"]) == []
+
+
+def test_a_persons_connect_time_on_our_peer_is_theirs() -> None:
+    assert steps(keeper(), present(connectTime="7s"), 1, up=["leviathan1"], frr=False) == []
+
+
+def test_the_settings_connect_time_is_said_whatever_the_speakers_are() -> None:
+    asked = settings(nodes={"kubernetes": {"bgp_peers": {"connect_time": "3s"}}})
+    for frr in (False, True):
+        assert [peer["spec"].get("connectTime") for peer in wanted_peers(asked, frr=frr)] == ["3s", "3s"]
 
 
 def test_nothing_is_touched_while_any_node_has_a_session() -> None:

@@ -8,8 +8,9 @@
   (0.15 s) when the spec changes. Never while a session is up, because every native speaker then closes its session
   and opens a new one (speaker/bgp_controller.go, v0.15). What is changed is `holdTime`, by a second: FRR takes no
   notice of it, and on the wire the lower of both offers counts, which is ours.
-- `connectTime` only where the settings ask for it: with it in any BGPPeer a native speaker refuses its whole
-  configuration ("has connect time set on native bgp mode", v0.15.2), and without it FRR dials again after 120 s.
+- `connectTime` where every speaker is of an FRR kind, which dials again after 120 s without it. With it in any BGPPeer,
+  whichever nodes that selects, a native speaker takes up no configuration any more (internal/config/validation.go,
+  v0.15.2: "has connect time set on native bgp mode"), so where both kinds are, none has it. The settings override.
 - Removed when this replica listens there no more, or when the Node that the replica ran on is gone.
 """
 
@@ -41,6 +42,8 @@ MADE: Final = 10.0
 AGAIN: Final = 60.0
 AGAIN_MOST: Final = 600.0
 """Seconds between two touches: the first pause, twice as long each time, up to this."""
+FRR_CONNECT_TIME: Final = 1.0
+"""Seconds between two dials of FRR, where we say it by ourselves."""
 GONE: Final = 60.0
 """Seconds for which a Node must be missing before the peer of its replica goes."""
 
@@ -54,6 +57,8 @@ class PeerFacts:
     replica: str
     node: str
     spec: Mapping[str, Any]
+    says_connect_time: bool = False
+    """Whether its connectTime is of our writing."""
 
     @property
     def end(self) -> tuple[str, int]:
@@ -98,11 +103,12 @@ def peer_facts(item: Object) -> PeerFacts:
         replica=str(labels.get(REPLICA, "")),
         node=str(annotations.get(NODE, "")),
         spec={**spec, "peerPort": port if isinstance(port, int) else 179},
+        says_connect_time=any("f:connectTime" in fields for fields in _our_fields(metadata.get("managedFields"))),
     )
 
 
-def wanted_peers(settings: Settings, replica: str = "", node: str = "") -> list[Object]:
-    """The BGPPeers that these settings ask for, as they would be written by hand."""
+def wanted_peers(settings: Settings, replica: str = "", node: str = "", *, frr: bool = False) -> list[Object]:
+    """The BGPPeers that these settings ask for, as they would be written by hand. `frr`: no speaker is native."""
     assert settings.nodes.kubernetes is not None
     firsts: dict[int, Address] = {}
     for address in settings.listen.addresses:
@@ -119,7 +125,7 @@ def wanted_peers(settings: Settings, replica: str = "", node: str = "") -> list[
                 "labels": labels,
                 **annotations,
             },
-            "spec": _spec(address, settings),
+            "spec": _spec(address, settings, frr=frr),
         }
         for address in firsts.values()
     ]
@@ -130,13 +136,14 @@ def peer_name(address: Address) -> str:
     return "onepeer-" + address.exploded.replace(".", "-").replace(":", "-")
 
 
-def _spec(address: Address, settings: Settings) -> dict[str, Any]:
+def _spec(address: Address, settings: Settings, *, frr: bool) -> dict[str, Any]:
     kubernetes = settings.nodes.kubernetes
     assert kubernetes is not None
     requirements = [Requirement(EXCLUDED, Operator.MISSING)]
     if kubernetes.selector is not None:
         requirements += kubernetes.selector.requirements
-    secret, connect_time = kubernetes.bgp_peers.password_secret, kubernetes.bgp_peers.connect_time
+    secret = kubernetes.bgp_peers.password_secret
+    connect_time = kubernetes.bgp_peers.connect_time or (FRR_CONNECT_TIME if frr else None)
     return {
         "myASN": settings.nodes.asn,
         "peerASN": settings.asn,
@@ -169,11 +176,16 @@ class PeerKeeper:
         nodes: Mapping[str, bool] | None,
         up: Collection[str],
         now: float,
+        *,
+        frr: bool | None = None,
     ) -> Iterator[Apply | Remove]:
         """`present` by name; `nodes`: each Node of the cluster and whether it is Ready, None while not known for sure;
-        `up`: nodes with a session."""
+        `up`: nodes with a session; `frr`: whether every speaker of MetalLB is of an FRR kind, None as `nodes`."""
         own_node = self._replica if nodes and self._replica in nodes else ""
-        wanted = {str(body["metadata"]["name"]): body for body in wanted_peers(self._settings, self._replica, own_node)}
+        if frr is None:
+            frr = any(peer.ours and peer.says_connect_time for peer in present.values())
+        bodies = wanted_peers(self._settings, self._replica, own_node, frr=frr)
+        wanted = {str(body["metadata"]["name"]): body for body in bodies}
         touch = self._touches(nodes, up, now)
         for name, body in wanted.items():
             facts = present.get(name)
@@ -182,7 +194,7 @@ class PeerKeeper:
             if facts is None:
                 self._next_touch = now + MADE
                 yield Apply(body, "it was missing")
-            elif _differs(body, facts.spec):
+            elif _differs(body, facts):
                 yield Apply(body, "it was not as it should be")
             elif touch and len(_hold_times(body)) > 1:
                 yield Apply(_touched(body, facts.spec), "no node has dialled, so that they dial at once")
@@ -235,12 +247,16 @@ def _end(body: Object) -> tuple[str, int]:
     return body["spec"]["peerAddress"], body["spec"]["peerPort"]
 
 
-def _differs(body: Object, spec: Mapping[str, Any]) -> bool:
-    wanted = body["spec"]
+def _differs(body: Object, facts: PeerFacts) -> bool:
+    wanted, spec = body["spec"], facts.spec
+    if "connectTime" in wanted:
+        connect_time_differs = spec.get("connectTime") != wanted["connectTime"]
+    else:
+        connect_time_differs = facts.says_connect_time
     return (
         any(spec.get(key) != wanted.get(key) for key in _FIELDS)
         or spec.get("holdTime") not in _hold_times(body)
-        or spec.get("connectTime", "") != wanted.get("connectTime", spec.get("connectTime", ""))
+        or connect_time_differs
     )
 
 
@@ -254,6 +270,13 @@ def _hold_times(body: Object) -> tuple[str, ...]:
 def _touched(body: Object, spec: Mapping[str, Any]) -> Object:
     first, second = _hold_times(body)
     return {**body, "spec": {**body["spec"], "holdTime": second if spec.get("holdTime") == first else first}}
+
+
+def _our_fields(managed: object) -> Iterator[dict[str, Any]]:
+    """The fields of the spec that we have applied, as the API server keeps the book of them."""
+    for entry in managed if isinstance(managed, list) else ():
+        if _dict(entry).get("manager") == MANAGER:
+            yield _dict(_dict(entry.get("fieldsV1")).get("f:spec"))
 
 
 def _dict(value: object) -> dict[str, Any]:
