@@ -97,13 +97,14 @@ def test_a_password_is_rotated(clean: World) -> None:
 
 def test_kubectl_describe_node_tells_of_its_session(clean: World) -> None:
     """Up, and down with the reason, as Events of the Node."""
-    clean.deploy()
+    clean.cluster.kubectl("delete", "events", "--all")  # those of the tests before
+    pod = clean.deploy()
     clean.all_up(*NATIVE)
-    said = wait_until(lambda: _described(clean, "SessionUp"), SOON, "the Event is there", every=0.5)
+    said = wait_until(lambda: _described(clean, "SessionUp"), SOON, "the Event is there", seen=pod.output, every=0.5)
     assert "onepeer" in said
     clean.speakers["leviathan2"].stop()
     try:
-        wait_until(lambda: _described(clean, "SessionDown"), SOON, "the Event is there", every=0.5)
+        wait_until(lambda: _described(clean, "SessionDown"), SOON, "the Event is there", seen=pod.output, every=0.5)
     finally:
         clean.speakers["leviathan2"].start()
 
