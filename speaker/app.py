@@ -19,6 +19,7 @@ import structlog
 from speaker import log as logging
 from speaker.bgp.iana import CeaseSubcode
 from speaker.cluster import Allowed, Network, Roster, RosterProblem, RosterSource
+from speaker.cluster.bell import Bell
 from speaker.cluster.file import FileRoster
 from speaker.cluster.kube.cluster import KubernetesRoster
 from speaker.cluster.kube.steward import Seen
@@ -85,6 +86,7 @@ class Speaker:
         self.journal = Journal(settings.state_dir, settings.journal_size)
         self.replicas: Replicas | None = None
         self._replicas_task: asyncio.Task[None] | None = None
+        self._news = Bell()
         self.peering = self._new_peering(settings)
         self._log = structlog.get_logger()
         self._loop = asyncio.get_running_loop()
@@ -266,9 +268,11 @@ class Speaker:
     def _new_peering(self, settings: Settings) -> Peering:
         local = Local(settings.asn, settings.router_id, settings.cluster_id, socket.gethostname())
         guard, rests = self._guard(settings), settings.replicas is not None
-        return Peering(
+        peering = Peering(
             local, guard, self.counters, lambda changes: self.journal.paths(changes), self.answers, rests=rests
         )
+        peering.moved = self._news.ring
+        return peering
 
     def _set_routers(self, settings: Settings) -> None:
         def offer(router: Router) -> RouterOffer:
@@ -308,7 +312,8 @@ class Speaker:
 
     async def _follow_roster(self, settings: Settings) -> None:
         by_cluster = settings.nodes.kubernetes is not None
-        source: RosterSource = KubernetesRoster(settings, self._seen) if by_cluster else FileRoster(settings)
+        seen, news = self._seen, self._news
+        source: RosterSource = KubernetesRoster(settings, seen, news) if by_cluster else FileRoster(settings)
         async for item in source.watch():
             if isinstance(item, RosterProblem):
                 self.counters.roster_reload_failures += 1

@@ -46,12 +46,17 @@ class Local:
 
 @dataclass(frozen=True, slots=True)
 class Env:
-    """What neighbors share. `changed` asks for a flush of the reflector after this loop turn."""
+    """What neighbors share.
+
+    changed     asks for a flush of the reflector after this loop turn
+    moved       hears that a session of somebody began, ended or was refused
+    """
 
     local: Local
     reflector: Reflector
     counters: Counters
     changed: Callable[[], None]
+    moved: Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +277,7 @@ class Neighbor(ABC):
     # --- what sessions report ---
 
     def _opened(self, connection: Connection, event: Opened) -> None:
+        self.env.moved()
         ends = {"local": endpoint(connection.local), "remote": endpoint(connection.remote)}
         self._log.debug(LogEvent.SESSION_OPENED, **ends, dialed=connection.dialed)
         loser = self._peer.opened(connection.session, event.peer)
@@ -294,6 +300,7 @@ class Neighbor(ABC):
             hold_time=negotiated.hold_time,
             capabilities=agreed(negotiated),
         )
+        self.env.moved()
         self._up(negotiated)
 
     def _came_up(self, connection: Connection) -> None:
@@ -330,12 +337,14 @@ class Neighbor(ABC):
             self.up = self.refused = None
             self.since = time.time()
             self._down(ended)
+        self.env.moved()
         self._dial_when_due()
 
     # --- words and numbers ---
 
     def _refuse(self, refused: Refused, now: float) -> None:
         self.refused = refused
+        self.env.moved()
         self.env.counters.connections_refused[refused] += 1
         if refused is Refused.ALREADY_UP and self.up is not None:
             # A node that lost power calls again while we still believe in the session before. Its kernel answers

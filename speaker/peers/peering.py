@@ -82,9 +82,11 @@ class Peering:
         self.routers: dict[str, list[RouterPeer]] = {}
         self.calm = False
         self.whole = False
+        self.moved: Callable[[], None] = lambda: None
+        """Called when a session began, ended or was refused."""
         self._answers = answers
         self.held = HeldNodes(self.reflector, self._looks, self._changed)
-        self._env = Env(local, self.reflector, counters, self._changed)
+        self._env = Env(local, self.reflector, counters, self._changed, lambda: self.moved())
         self._loop = asyncio.get_running_loop()
         self._log = structlog.get_logger()
         self._settings: dict[str, Router] = {}

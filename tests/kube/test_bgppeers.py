@@ -165,6 +165,17 @@ def test_nothing_is_touched_while_any_node_has_a_session() -> None:
     assert len(steps(who, present(), 502)) == 1
 
 
+def test_it_says_when_time_alone_may_change_what_is_to_be_done() -> None:
+    """A touch, or the end of a replica's peer; else nobody needs to look."""
+    who, there = keeper(), {**present(), **other("leviathan2", "leviathan2")}
+    steps(who, there, 10, READY, ["leviathan1"])
+    assert who.due is None
+    steps(who, there, 20, {"leviathan1": True}, ["leviathan1"])
+    assert who.due == 80
+    steps(who, present(), 30, READY, [])
+    assert who.due == 31
+
+
 @pytest.mark.parametrize("nodes", [None, {}, {"leviathan1": False}])
 def test_nothing_is_touched_where_no_node_is_there_for_sure(nodes: Mapping[str, bool] | None) -> None:
     assert not any(steps(keeper(), present(), now, nodes) for now in range(0, 501, 10))

@@ -225,6 +225,17 @@ def test_a_thousand_nodes_are_told_of_one_a_second() -> None:
     assert len([1 for now, _ in told if now <= 100]) <= 130
 
 
+def test_it_says_whether_something_is_yet_to_be_told() -> None:
+    """Else nobody needs to look again without news."""
+    teller = Teller(0)
+    nodes: dict[str, str | None] = {f"n{number}": None for number in range(50)}
+    list(teller.look({}, 0))
+    list(teller.look(nodes, 1))
+    assert teller.behind
+    list(teller.look(nodes, 60))
+    assert not teller.behind
+
+
 def test_an_event_is_what_describe_looks_for() -> None:
     body = event_body(Told("a", Reason.DOWN, "ä" * 1000), "uid", "host", datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC))
     assert body["eventTime"] == "2026-01-02T03:04:05.000006Z"

@@ -169,6 +169,9 @@ class PeerKeeper:
         self._touch_gap = AGAIN
         self._next_touch = now + AWAY
         self._missing_since: dict[str, float] = {}
+        self._was_up = False
+        self.due: float | None = None
+        """When the next decision may be another by the time alone."""
 
     def decide(
         self,
@@ -199,6 +202,10 @@ class PeerKeeper:
             elif touch and len(_hold_times(body)) > 1:
                 yield Apply(_touched(body, facts.spec), "no node has dialled, so that they dial at once")
         yield from self._gone(present, wanted, nodes, now)
+        waits = [since + GONE for since in self._missing_since.values()]
+        if not up and nodes and any(nodes.values()):
+            waits.append(self._next_touch)
+        self.due = min(waits, default=None)
 
     def foreign(self, present: Mapping[str, PeerFacts]) -> list[str]:
         """The names of peers that people wrote and that stand where ours would."""
@@ -215,8 +222,8 @@ class PeerKeeper:
         return any(peer.end == _end(body) and not peer.ours for peer in present.values() if peer.name != name)
 
     def _touches(self, nodes: Mapping[str, bool] | None, up: Collection[str], now: float) -> bool:
-        if up:
-            self._touch_gap, self._next_touch = AGAIN, now + AWAY
+        if up or self._was_up:
+            self._touch_gap, self._next_touch, self._was_up = AGAIN, now + AWAY, bool(up)
             return False
         if not nodes or not any(nodes.values()) or now < self._next_touch:
             return False
@@ -231,6 +238,7 @@ class PeerKeeper:
         nodes: Mapping[str, bool] | None,
         now: float,
     ) -> Iterator[Remove]:
+        missing, self._missing_since = self._missing_since, {}
         for name, facts in present.items():
             if not facts.ours or name in wanted:
                 continue
@@ -238,8 +246,9 @@ class PeerKeeper:
                 yield Remove(name, "this replica listens there no more")
                 continue
             if nodes is None or not facts.node or facts.node in nodes:
-                self._missing_since.pop(name, None)
-            elif now - self._missing_since.setdefault(name, now) >= GONE:
+                continue
+            since = self._missing_since[name] = missing.get(name, now)
+            if now - since >= GONE:
                 yield Remove(name, f"its node {facts.node} is gone")
 
 

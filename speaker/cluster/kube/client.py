@@ -29,7 +29,7 @@ Object = Mapping[str, Any]
 """A JSON object as it came: nothing in it is certain."""
 
 CONNECT: Final = 4.0
-"""Seconds for TCP and TLS. A black hole answers neither; a SYN goes out after 0, 1 and 3 s, and then with the next call."""
+"""Seconds for TCP and TLS. A black hole answers neither; a SYN goes out after 0, 1 and 3 s, then with the next call."""
 
 MOST: Final = 64 * 1024 * 1024
 """Octets of one answer. 50 Nodes of 40 images each are 0.6 MB; what is larger than this is no answer of Kubernetes."""

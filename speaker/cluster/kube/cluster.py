@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import structlog
 
+from speaker.cluster.bell import Bell
 from speaker.cluster.kube.bgppeers import peers_in
 from speaker.cluster.kube.client import Api
 from speaker.cluster.kube.nodes import NODES
@@ -33,13 +34,14 @@ TOGETHER: Final = 0.005
 class KubernetesRoster:
     """The roster by the cluster of these settings. Other settings are another KubernetesRoster.
 
-    `seen` says what Onepeer itself sees: the cluster is told of it in Events, and BGPPeers are kept by it.
+    `seen` says what Onepeer itself sees: the cluster is told of it in Events, and BGPPeers are kept by it. `news` is
+    rung when that has changed.
     """
 
-    def __init__(self, settings: Settings, seen: Callable[[], Seen]) -> None:
+    def __init__(self, settings: Settings, seen: Callable[[], Seen], news: Bell) -> None:
         if settings.nodes.kubernetes is None:
             raise ValueError("these settings have no nodes.kubernetes")
-        self._settings, self._seen = settings, seen
+        self._settings, self._seen, self._news = settings, seen, news
         self._kubernetes = settings.nodes.kubernetes
         self._view = View(settings)
         self._log = structlog.get_logger()
@@ -76,14 +78,18 @@ class KubernetesRoster:
             await api.close()
 
     def _work(self, api: Api, mirrors: Mirrors, changed: asyncio.Event) -> Iterator[Coroutine[Any, Any, Any]]:
+        def tell() -> None:
+            changed.set()
+            self._news.ring()
+
         namespace = self._kubernetes.metallb_namespace
-        yield reflect(api, NODES, mirrors.nodes, changed.set)
-        yield reflect(api, pools_in(namespace), mirrors.pools, changed.set)
-        yield reflect(api, advertisements_in(namespace), mirrors.advertisements, changed.set)
-        steward = Steward(api, self._settings, mirrors, self._seen)
+        yield reflect(api, NODES, mirrors.nodes, tell)
+        yield reflect(api, pools_in(namespace), mirrors.pools, tell)
+        yield reflect(api, advertisements_in(namespace), mirrors.advertisements, tell)
+        steward = Steward(api, self._settings, mirrors, self._seen, self._news)
         yield steward.tell_events()
         if self._kubernetes.bgp_peers.manage:
-            yield reflect(api, peers_in(namespace), mirrors.peers, changed.set)
+            yield reflect(api, peers_in(namespace), mirrors.peers, tell)
             yield steward.keep_peers()
 
     async def _save(self, said: Said) -> None:

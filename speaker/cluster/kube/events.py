@@ -68,12 +68,15 @@ class Teller:
     """What to tell of each look at the nodes."""
 
     def __init__(self, now: float) -> None:
+        self.behind = False
+        """Whether something is yet to be told, once Events may come again."""
         self._told: dict[str, Reason | None] | None = None
         self._all = _Bucket(ALL_BURST, ALL_RATE, now)
         self._each: dict[str, _Bucket] = {}
 
     def look(self, nodes: Mapping[str, str | None], now: float) -> Iterator[Told]:
         """`nodes`: why each is without a session, None where it has one."""
+        self.behind = False
         if self._told is None:
             self._told = {name: _reason(why) for name, why in nodes.items() if why is None}
         for name in self._told.keys() - nodes.keys():
@@ -86,12 +89,15 @@ class Teller:
                 continue
             own = self._each.setdefault(name, _Bucket(NODE_BURST, NODE_RATE, now))
             if not self._all.has(now):
+                self.behind = True
                 return
             if own.has(now):
                 self._all.take()
                 own.take()
                 self._told[name] = reason
                 yield Told(name, reason, _note(reason, why))
+            else:
+                self.behind = True
 
 
 def event_body(told: Told, uid: str, instance: str, at: datetime) -> dict[str, Any]:

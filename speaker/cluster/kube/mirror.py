@@ -55,7 +55,7 @@ may be left waiting. Counted for each reason anew: one that starts refuses for s
 until it knows its roles, 429 until it has read its objects), and that must not meet the pauses of a long absence."""
 
 PAUSE_NOBODY: Final = 1.0
-"""The most where nothing comes back: a call that nobody takes costs nobody anything, and a silent one lasts by itself."""
+"""The most where nothing comes back: a call that nobody takes costs nobody anything, and a silent one lasts anyway."""
 
 PAUSE_OWN_FAULT: Final = 15.0
 """The most where a person must act first (a role, an installation)."""

@@ -15,6 +15,7 @@ from typing import Final, NoReturn
 
 import structlog
 
+from speaker.cluster.bell import Bell
 from speaker.cluster.kube.bgppeers import MANAGER, Apply, PeerKeeper, Remove, peers_in
 from speaker.cluster.kube.client import Api, ApiError, Why
 from speaker.cluster.kube.events import EVENTS, Teller, Told, event_body
@@ -23,7 +24,7 @@ from speaker.config import Settings
 from speaker.log import LogEvent
 
 LOOK: Final = 1.0
-"""Seconds between two looks. With 1000 nodes a look is 3 ms."""
+"""Seconds between two looks, at least: with 1000 nodes a look is 3 ms. Without news nobody looks."""
 SECONDS: Final = 5.0
 """For one request."""
 SETTLE: Final = 1.0
@@ -50,9 +51,9 @@ def replica_name() -> str:
 class Steward:
     """The loops for these settings."""
 
-    def __init__(self, api: Api, settings: Settings, mirrors: Mirrors, seen: Callable[[], Seen]) -> None:
+    def __init__(self, api: Api, settings: Settings, mirrors: Mirrors, seen: Callable[[], Seen], news: Bell) -> None:
         assert settings.nodes.kubernetes is not None
-        self._api, self._settings, self._mirrors, self._seen = api, settings, mirrors, seen
+        self._api, self._settings, self._mirrors, self._seen, self._news = api, settings, mirrors, seen, news
         self._peers = peers_in(settings.nodes.kubernetes.metallb_namespace)
         self._clock = asyncio.get_running_loop().time
         self._replica = replica_name()
@@ -64,7 +65,7 @@ class Steward:
         """MetalLB's BGPPeers, for ever."""
         keeper, pause = PeerKeeper(self._settings, self._replica, self._clock()), PAUSE
         while True:
-            await asyncio.sleep(LOOK)
+            heard = self._news.count
             try:
                 steps = self._steps(keeper)
             except Exception as error:
@@ -72,6 +73,7 @@ class Steward:
                 self._say_refused("bgppeers", ApiError(Why.FAILED, f"Onepeer's own mistake: {error!r}"))
                 steps = []
             if not steps:
+                await self._until_news(heard, keeper.due)
                 continue
             if all([await self._do(step) for step in steps]):
                 pause = PAUSE
@@ -100,10 +102,16 @@ class Steward:
         """Events on Nodes, for ever."""
         teller = Teller(self._clock())
         while True:
-            await asyncio.sleep(LOOK)
+            heard = self._news.count
             for told in list(teller.look(self._seen().nodes, self._clock())):
                 if not await self._tell(told):
                     await asyncio.sleep(PAUSE)
+            await self._until_news(heard, self._clock() + LOOK if teller.behind else None)
+
+    async def _until_news(self, heard: int, due: float | None) -> None:
+        """Until there is something to look at: news that were not `heard`, or a time that was waited for."""
+        await asyncio.sleep(LOOK)
+        await self._news.after(heard, None if due is None else max(0.0, due - self._clock()))
 
     async def _do(self, step: Apply | Remove) -> bool:
         path = self._peers.path(step.name)
