@@ -6,8 +6,9 @@ parameter other than capabilities (measured with v0.15.2). FRR then says End-of-
 "Peer De-configured" that it says else (8.4.4, measured).
 """
 
+import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -28,6 +29,10 @@ QUIET = 1.0
 #: The same for one that was lost: what it has not announced again is dropped then. FRR takes 0.9 to 1.4 s from its
 #: session to its first UPDATE (measured, in frr-k8s too), and a speaker may be up before it knows all services.
 SURELY_QUIET = 5.0
+
+#: Seconds for which a session may go on with the key before, when a password has changed. kubelet is up to 90 s late
+#: with a Secret, and FRR dials again after up to 120 s.
+OLD_KEY = 240.0
 
 _HELPER = GracefulRestart(restart_time=0, restarting=False, notification=False, families=())
 
@@ -62,6 +67,24 @@ class NodePeer(Neighbor):
         self._lost = lost
         self._ends: set[Family] = set()
         self._heard_at = 0.0
+        self._old_key: asyncio.TimerHandle | None = None
+
+    def set_password(self, password: bytes | None) -> None:
+        """What its calls must be signed with from now on. The kernel keeps the key of a connection that is there, so
+        its session need not end for it: it goes on until the node calls anew, or for OLD_KEY seconds."""
+        if password == self.target.password:
+            return
+        self.target = replace(self.target, password=password)
+        if self._old_key is not None:
+            self._old_key.cancel()
+        self._old_key = None
+        if self.up is not None:
+            self._old_key = self._loop.call_later(OLD_KEY, self._end_old, self.up)
+
+    def _end_old(self, connection: Connection) -> None:
+        if self.up is connection:
+            subcode = CeaseSubcode.OTHER_CONFIGURATION_CHANGE
+            connection.carry_out(connection.session.stop(self._loop.time(), subcode, "the password has changed"))
 
     @property
     def end_of_rib(self) -> bool:

@@ -112,7 +112,9 @@ class Peering:
             elif not self._fits(peer, node, identifiers[address]):
                 self._remove_node(address, CeaseSubcode.OTHER_CONFIGURATION_CHANGE)
         for address, node in roster.by_address.items():
-            if address not in self.nodes:
+            if address in self.nodes:
+                self.nodes[address].set_password(node.password)
+            else:
                 source = self._source(node, address, identifiers[address])
                 self.nodes[address] = NodePeer(self._env, source, limits, node.password, self._lost)
         self.set_limits(limits)
@@ -297,9 +299,7 @@ class Peering:
     def _fits(self, peer: NodePeer, node: Node, path_id: bytes) -> bool:
         source = self._source(node, peer.source.address, path_id)
         same = ("node", "path_id", "asn", "next_hops", "weight")
-        return peer.target.password == node.password and all(
-            getattr(peer.source, name) == getattr(source, name) for name in same
-        )
+        return all(getattr(peer.source, name) == getattr(source, name) for name in same)
 
     def _remove_node(self, address: Address, subcode: CeaseSubcode) -> None:
         peer = self.nodes.pop(address)

@@ -76,7 +76,7 @@ def test_nodes_are_made_to_dial_after_onepeer_was_away(clean: World) -> None:
 
 
 def test_a_password_is_rotated(clean: World) -> None:
-    """Two Secrets change, and no pod restarts; with the old password nobody gets in."""
+    """Two Secrets change, no pod restarts, and not a packet is lost. With the old password nobody gets in."""
     _set_password(clean, "blue-lantern")
     settings = (ROOT / "deploy" / "onepeer.yaml").read_text()
     settings = settings.replace("kubernetes: {}\n", "kubernetes: {bgp_peers: {password_secret: onepeer-nodes}}\n")
@@ -93,6 +93,7 @@ def test_a_password_is_rotated(clean: World) -> None:
     clean.routed(TRAEFIK, *NATIVE)
     lost, sent = ping.lost()
     print(f"\na password was rotated in {time.monotonic() - begun:.1f} s; {lost} of {sent} packets lost meanwhile")
+    assert lost == 0
 
 
 def test_kubectl_describe_node_tells_of_its_session(clean: World) -> None:
