@@ -139,6 +139,10 @@ class Onepeer:
         self._running().kill()
         self.process = None
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send it, while it runs."""
+        self._running().signal(number)
+
     def output(self) -> str:
         """Its log of the current run, or of the last one."""
         return self._log.read_text(errors="replace") if self._log else ""
