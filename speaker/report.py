@@ -24,6 +24,8 @@ from speaker.peers.neighbor import Neighbor, agreed, endpoint
 from speaker.peers.node import NodePeer
 from speaker.peers.peering import Peering
 from speaker.peers.router import RouterPeer
+from speaker.replicas.lead import Role
+from speaker.replicas.replicas import Replicas
 from speaker.rib.decide import compare, ranked
 from speaker.rib.source import Source
 from speaker.rib.table import Table
@@ -67,6 +69,7 @@ class Running(Protocol):
     journal: Journal
     started: float
     peering: Peering
+    replicas: Replicas | None
 
     def listening(self) -> list[str]:
         """Addresses with ports."""
@@ -210,6 +213,7 @@ class Report:
             name=name,
             address=str(target.remote),
             asn=target.asn,
+            lead=self._lead(name),
             lanes=[
                 views.LaneView(
                     lane=lane.lane + 1,
@@ -219,6 +223,23 @@ class Report:
                 )
                 for lane in lanes
             ],
+        )
+
+    def _lead(self, router: str) -> views.LeadView | None:
+        replicas = self._running.replicas
+        lead = None if replicas is None else replicas.leads.get(router)
+        if lead is None:
+            return None
+        taken, trouble = lead.taken, lead.lease.trouble
+        return views.LeadView(
+            role=lead.role,
+            leader=lead.candidate.holder,
+            lease_age=lead.lease_age(),
+            problem=None if trouble is None else str(trouble),
+            followers=lead.followers() if lead.role is Role.LEADS else [],
+            mirrored=len(lead.following.copies.by_lane),
+            conflict=lead.conflict,
+            taken=None if taken is None else views.TakenView(at=taken.at, way=taken.way, seconds=taken.seconds),
         )
 
     # --- routes ---

@@ -17,6 +17,7 @@ from speaker.serve.views import (
     RouteView,
     SessionView,
     StatusView,
+    TakenView,
 )
 
 UP = "Established"
@@ -36,6 +37,8 @@ def status_page(status: StatusView) -> Page:
     blocks: list[Block] = [line(verdict, f"  {_summary(status)}")]
     blocks += [line(Text(f"warning: {text}", Tone.WARN)) for text in _warnings(status)]
     blocks += [BLANK, _routers(status), BLANK]
+    if any(router.lead is not None for router in status.routers):
+        blocks += [_replicas(status), BLANK]
     if status.nodes_down:
         missing = [(Text(node.name, Tone.BAD), age(status.now - node.since), node.why) for node in status.nodes_down]
         blocks += [grid(("MISSING NODE", "SINCE", "WHY"), missing), BLANK]
@@ -44,7 +47,9 @@ def status_page(status: StatusView) -> Page:
 
 def _summary(status: StatusView) -> str:
     nodes = len(status.nodes_up) + len(status.nodes_down)
-    lanes = [lane for router in status.routers for lane in router.lanes]
+    lanes = [lane for router in status.routers if not _followed(router) for lane in router.lanes]
+    if not lanes:
+        return f"{len(status.nodes_up)} of {count(nodes, 'node')} up; another replica has the routers"
     up = [lane for lane in lanes if lane.session.state == UP]
     sent = sum(out.paths_sent for lane in up for out in lane.families)
     routers = "router" if len(lanes) == 1 else f"{len(up)} of {len(lanes)} router sessions"
@@ -61,6 +66,11 @@ def _warnings(status: StatusView) -> Iterator[str]:
         yield f"the last roster stays in force, for {since} now: {status.roster.problem}"
     if status.waiting_for_nodes:
         yield "started a moment ago and waiting for its nodes: routers keep what they had (End-of-RIB is held back)"
+    for lead in (router.lead for router in status.routers if router.lead is not None):
+        if lead.conflict:
+            yield f"another host on the link, {lead.conflict}, has the router's address; it is not taken from it"
+        if lead.problem:
+            yield f"the Lease: {lead.problem}"
     told = [problem for problem in (status.settings_problem, status.roster.problem) if problem]
     yield from (text for text in status.warnings if not any(problem in text for problem in told))
 
@@ -76,10 +86,37 @@ def _routers(status: StatusView) -> Grid:
     return without_empty(grid(columns, rows), "LANE", "REMARK")
 
 
+def _taken(taken: TakenView, now: float) -> str:
+    return f"{taken.way} in {taken.seconds:.2g} s, {age(now - taken.at)} ago"
+
+
+def _followed(router: RouterView) -> bool:
+    return router.lead is not None and router.lead.role == "follows"
+
+
+def _replicas(status: StatusView) -> Grid:
+    """Who speaks to each router, and who could."""
+    rows = []
+    for router in status.routers:
+        if (lead := router.lead) is None:
+            continue
+        others = ", ".join(lead.followers) or (Text("none", Tone.WARN) if lead.role == "leads" else None)
+        renewed = None if lead.lease_age is None else f"{lead.lease_age:.1f} s ago"
+        taken = None if lead.taken is None else _taken(lead.taken, status.now)
+        rows.append((_router_name(router), lead.role, lead.leader or Text("nobody", Tone.BAD), renewed, others, taken))
+    columns = ("ROUTER", "THIS REPLICA", "LEADER", "LEASE RENEWED", "FOLLOWERS", "LAST TAKEOVER HERE")
+    return without_empty(grid(columns, rows), "FOLLOWERS", "LAST TAKEOVER HERE")
+
+
 def _lane(router: RouterView, lane: LaneView, lanes: bool, now: float) -> Iterator[tuple[str | int | Text | None, ...]]:
     session = lane.session
     number = lane.lane if lanes else None
     head = (_router_name(router), router.asn, number, _state(session), age(now - session.since))
+    if router.lead is not None and _followed(router):
+        remark = None if router.lead.mirrored else "nothing is known of its session yet"
+        state = f"with {router.lead.leader or 'nobody'}"
+        yield (_router_name(router), router.asn, number, state, None, None, None, None, None, remark)
+        return
     if session.state != UP or not lane.families:
         yield (*head, None, None, None, None, _last_end(session, now))
         return

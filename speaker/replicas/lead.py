@@ -141,6 +141,17 @@ class Lead:
             group.create_task(self._turns())
         raise AssertionError("these run for ever")
 
+    # --- to look at ---
+
+    def followers(self) -> list[str]:
+        """Who could go on at once."""
+        now = self._loop.time()
+        return sorted(f.replica for f in self.publisher.followers if f.state is not None and now - f.heard < SILENCE)
+
+    def lease_age(self) -> float | None:
+        """Seconds since the Lease was seen to be renewed."""
+        return self.candidate.age(self._loop.time())
+
     # --- the channel ---
 
     async def answer(self, link: Link, replica: str) -> None:

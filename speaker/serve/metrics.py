@@ -15,7 +15,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from speaker.serve.counters import Counters
-from speaker.serve.views import FamilyOut, LaneView, NodesView, RouterView, StatusView
+from speaker.serve.views import FamilyOut, LaneView, LeadView, NodesView, RouterView, StatusView
 
 Samples = Iterable[tuple[tuple[str, ...], float]]
 
@@ -45,6 +45,11 @@ def _lanes(scrape: Scrape) -> Iterator[tuple[tuple[str, str], RouterView, LaneVi
     for router in scrape.status.routers:
         for lane in router.lanes:
             yield (router.name, str(lane.lane)), router, lane
+
+
+def _leads(value: Callable[[LeadView], float]) -> Callable[[Scrape], Samples]:
+    """One sample for each router that several replicas share."""
+    return lambda scrape: (((r.name,), value(r.lead)) for r in scrape.status.routers if r.lead is not None)
 
 
 def _out(value: Callable[[FamilyOut], float]) -> Callable[[Scrape], Samples]:
@@ -165,6 +170,14 @@ ROWS: Final = (
     Row("onepeer_written_bytes_total", "counter", "Octets of BGP handed to TCP.", (),
         _one(lambda s: s.counters.bytes_written)),
     # replicas
+    Row("onepeer_leads", "gauge", "1 while this replica speaks to the router.", ("router",),
+        _leads(lambda lead: lead.role == "leads")),
+    Row("onepeer_followers", "gauge", "Replicas that could go on for this one at once; 0 where it does not lead.",
+        ("router",), _leads(lambda lead: len(lead.followers))),
+    Row("onepeer_lease_age_seconds", "gauge", "Since the router's Lease was seen to be renewed.", ("router",),
+        _leads(lambda lead: lead.lease_age or 0.0)),
+    Row("onepeer_address_conflict", "gauge", "1 while another host has the router's address.", ("router",),
+        _leads(lambda lead: lead.conflict is not None)),
     Row("onepeer_takeovers_total", "counter", "Sessions to routers that this replica took over, by way.", ("way",),
         lambda s: (((way,), count) for way, count in s.counters.takeovers.items())),
     # files

@@ -66,13 +66,35 @@ class LaneView(_View):
     families: list[FamilyOut]
 
 
+class TakenView(_View):
+    """A takeover of this replica's."""
+
+    at: float
+    way: str  # replicas.takeover.Way, the worst of its sessions
+    seconds: float  # from the Lease to the last session
+
+
+class LeadView(_View):
+    """Which replica speaks to a router, as this one sees it."""
+
+    role: str  # of this one: "leads", "follows", "takes"
+    leader: str  # its name; "" while nobody leads
+    lease_age: float | None  # since it was renewed last, as far as this one has seen; null before the first look
+    problem: str | None  # why the Lease cannot be read or written
+    followers: list[str]  # at the leader: who could go on
+    mirrored: int  # at a follower: of how many of the router's sessions it knows everything
+    conflict: str | None  # the MAC address of another host that has the router's address
+    taken: TakenView | None  # the last one
+
+
 class RouterView(_View):
-    """One router."""
+    """One router. `lead` is null where there is one replica only."""
 
     name: str
     address: str
     asn: int
     lanes: list[LaneView]
+    lead: LeadView | None = None
 
 
 class Refusal(_View):

@@ -79,6 +79,10 @@ class Candidate:
         """Whether it led, could not renew, and has seen no other holder since."""
         return self._held and not self._contested and now >= self.valid_until
 
+    def age(self, now: float) -> float | None:
+        """Seconds since it was seen to change last."""
+        return now - self._changed if self.record is not None else None
+
     @property
     def others_after(self) -> float:
         """When, at the earliest, somebody else can lead."""
