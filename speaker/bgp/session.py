@@ -230,13 +230,13 @@ class Session:
             self._events.append(Transmit(codec.KEEPALIVE))
         return self._take()
 
-    def abandon(self) -> list[Event]:
+    def abandon(self, text: str = "closed for a graceful restart") -> list[Event]:
         """End the session by closing TCP without a NOTIFICATION: a peer that helps with graceful restart
         then keeps our routes (RFC 4724 4.2)."""
         self._events = []
         if self.state is not State.IDLE:
             established = self.state is State.ESTABLISHED
-            self._end(Ended(Cause.STOPPED, established, text="closed for a graceful restart"))
+            self._end(Ended(Cause.STOPPED, established, text=text))
             self.state = State.IDLE
         return self._take()
 

@@ -319,7 +319,7 @@ class Neighbor(ABC):
         except OSError:
             sock = None  # it is not up yet, or we lack CAP_NET_ADMIN; then the address is gone, and with it the FIN
         connection.forget()
-        connection.carry_out(session.abandon())
+        connection.carry_out(session.abandon("another replica speaks to the router"))
         return sock
 
     def _ended(self, connection: Connection, ended: Ended) -> None:
