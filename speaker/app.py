@@ -17,11 +17,13 @@ from pathlib import Path
 import structlog
 
 from speaker import log as logging
+from speaker.auditing import Auditing
 from speaker.bgp.iana import CeaseSubcode
 from speaker.cluster import Allowed, Network, Roster, RosterProblem, RosterSource
 from speaker.cluster.bell import Bell
 from speaker.cluster.file import FileRoster
 from speaker.cluster.kube.cluster import KubernetesRoster
+from speaker.cluster.kube.landscape import Landscape
 from speaker.cluster.kube.steward import Seen
 from speaker.cluster.watch import FileWatch
 from speaker.config import Router, Settings, load
@@ -29,14 +31,15 @@ from speaker.doors import Doors
 from speaker.journal.journal import Journal
 from speaker.log import LogEvent
 from speaker.net.connection import Connection
-from speaker.net.sockets import MD5_COUNTERS, Address, SocketError, md5_drops
+from speaker.net.sockets import Address, SocketError
 from speaker.peers.holding import HoldLimits
 from speaker.peers.kept_lanes import KeptLanes
-from speaker.peers.neighbor import SAY_AGAIN, Local
+from speaker.peers.neighbor import Local
 from speaker.peers.node import NodeLimits
 from speaker.peers.peering import Peering
 from speaker.peers.reach import Reach
 from speaker.peers.router import RouterOffer
+from speaker.peers.signatures import watch_signatures
 from speaker.replicas.replicas import Replicas
 from speaker.report import Report, RosterState
 from speaker.rib.guard import Guard
@@ -47,9 +50,6 @@ from speaker.settings_file import SettingsError
 
 #: Seconds between two looks at whether the nodes are back after a start.
 SETTLE_LOOK = 0.1
-
-#: Seconds between two looks at the kernel's count of calls with a wrong TCP MD5 signature.
-MD5_LOOK = 2.0
 
 #: Python's garbage collector looks for cycles after so many allocations, 700 unless said: in the midst of a burst, and
 #: a look at its objects took as long as the choice of paths in a cold start (docs/benchmarks.md). A table has no
@@ -95,6 +95,7 @@ class Speaker:
         self._reach = Reach(lambda node, answers: self.peering.set_answers(node, answers))
         restart_time = settings.graceful_restart.restart_time
         self._kept = KeptLanes(settings.state_dir, restart_time, lambda: self.peering.lanes_held())
+        self.auditing = Auditing(lambda: self.peering, self.answers)
         self._stop = asyncio.Event()
         self._hangup = asyncio.Event()
         self._stop_reason = ""
@@ -146,7 +147,8 @@ class Speaker:
             work = (
                 self._follow_settings(),
                 self._settle(),
-                self._watch_md5(),
+                watch_signatures(lambda: self.peering.down(), self.auditing.signature_dropped),
+                self.auditing.run(),
                 self._kept.run(),
                 _collect_garbage(),
             )
@@ -307,13 +309,16 @@ class Speaker:
             self._roster_task.cancel()
         if settings.nodes.kubernetes is None:
             self._allowed = None
+            self.auditing.set_landscape(None, settings)
         self.roster = self.roster.from_source(_source_name(settings))
         self._roster_task = self._group.create_task(self._follow_roster(settings))
 
     async def _follow_roster(self, settings: Settings) -> None:
         by_cluster = settings.nodes.kubernetes is not None
         seen, news = self._seen, self._news
-        source: RosterSource = KubernetesRoster(settings, seen, news) if by_cluster else FileRoster(settings)
+        source: RosterSource | KubernetesRoster = (
+            KubernetesRoster(settings, seen, news) if by_cluster else FileRoster(settings)
+        )
         async for item in source.watch():
             if isinstance(item, RosterProblem):
                 self.counters.roster_reload_failures += 1
@@ -321,6 +326,8 @@ class Speaker:
                 self._log.error(LogEvent.ROSTER_PROBLEM, problems=list(item.lines))
             elif isinstance(item, Allowed):
                 self._set_allowed(item, settings)
+            elif isinstance(item, Landscape):
+                self.auditing.set_landscape(item, settings)
             else:
                 self._set_roster(item, settings)
                 self._doors.answer()
@@ -379,19 +386,6 @@ class Speaker:
         up = sum(peer.up is not None for peer in self.peering.nodes.values())
         waited = round(self._loop.time() - begun, 1)
         self._log.info(LogEvent.NODES_SETTLED, up=up, missing=self.peering.missing(), waited=waited)
-
-    async def _watch_md5(self) -> None:
-        """The kernel drops such calls before anybody sees them; it only counts. Whoever has no key tries for ever, and
-        that is a line a while."""
-        said, due = md5_drops(), dict.fromkeys(MD5_COUNTERS.values(), 0.0)
-        while True:
-            await asyncio.sleep(MD5_LOOK)
-            now = self._loop.time()
-            for reason, count in md5_drops().items():
-                more = count - said.get(reason, 0)
-                if more and now >= due[reason]:
-                    said, due = {**said, reason: count}, {**due, reason: now + SAY_AGAIN}
-                    self._log.warning(LogEvent.MD5_REFUSED, reason=reason, count=more, suspects=self.peering.down())
 
 
 async def _collect_garbage() -> None:

@@ -253,6 +253,11 @@ class LogEvent(StrEnum):
         "probes_off", "warning", "why way_out",
         "Nodes cannot be asked by ARP whether they are there: a vanished one is found by the hold timer.",
     )  # fmt: skip
+    PATHS_MISSING = (
+        "paths_missing", "warning", "reason detail addresses since",
+        "The node should announce so many addresses and does not, for half a minute now; `since` is when that began.",
+    )  # fmt: skip
+    PATHS_BACK = "paths_back", "info", "reason", "What paths_missing told of this node and reason is mended."
     PATHS_REFUSED = (
         "paths_refused", "warning", "reason count example",
         "The guard keeps paths of this node out; said when a reason is new, `example` is one prefix.",

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from speaker.auditing import Auditing
 from speaker.bgp import nlri
 from speaker.bgp.attributes import Attributes
 from speaker.bgp.events import Cause
@@ -70,6 +71,7 @@ class Running(Protocol):
     started: float
     peering: Peering
     replicas: Replicas | None
+    auditing: Auditing
 
     def listening(self) -> list[str]:
         """Addresses with ports."""
@@ -164,6 +166,10 @@ class Report:
             self._node(node.name, node.asn, [peering.nodes[a] for a in node.addresses if a in peering.nodes])
             for node in peering.roster.nodes
         ]
+
+    def audit(self) -> views.AuditView:
+        """What should be there against what is."""
+        return self._running.auditing.view()
 
     def why_down(self) -> dict[str, str | None]:
         """Each node of the roster, and why it is without a session; None where it has one."""
@@ -294,6 +300,7 @@ class Report:
             yield "the roster is empty: no node may peer"
         if (mass := self._running.peering.held.mass) is not None:
             yield f"mass failure: {mass.lost} of {mass.of} sessions of nodes were lost at once; their paths are held"
+        yield from self._running.auditing.warnings()
         for node in nodes:
             for refusal in (r for s in node.sessions for r in s.refused):
                 yield f"{node.name}: {refusal.paths} paths refused: {refusal.reason}, such as {refusal.example}"

@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode
 
 from pydantic import BaseModel, ValidationError
 
-from speaker.serve.views import HistoryQuery, HistoryView, NodesView, RoutesView, StatusView
+from speaker.serve.views import AuditView, HistoryQuery, HistoryView, NodesView, RoutesView, StatusView
 
 View = TypeVar("View", bound=BaseModel)
 
@@ -40,6 +40,10 @@ class Asker:
     def nodes(self) -> NodesView:
         """`onepeer nodes`."""
         return self._ask("/v1/nodes", NodesView)
+
+    def audit(self) -> AuditView:
+        """For `onepeer explain`."""
+        return self._ask("/v1/audit", AuditView)
 
     def routes(self, prefix: str | None) -> RoutesView:
         """`onepeer routes [PREFIX]`."""

@@ -21,6 +21,7 @@ from speaker.cli.common import (
     fail,
     show,
 )
+from speaker.cli.explain import explain
 from speaker.cli.history import history
 from speaker.cli.render import Answer, Output
 
@@ -187,6 +188,9 @@ def routes(
 
 
 app.command(short_help="What has happened, and since when?")(history)
+
+
+app.command(short_help="Why is an address, a Service or a node missing?")(explain)
 
 
 @app.command(short_help="The versions of this command and its parts.")

@@ -2,6 +2,7 @@
 
     GET /v1/status                  StatusView
     GET /v1/nodes                   NodesView
+    GET /v1/audit                   AuditView
     GET /v1/routes[?prefix=TEXT]    RoutesView, in slices
     GET /v1/history[?node=TEXT][&prefix=TEXT][&since=TIME][&last=COUNT]     HistoryView
 
@@ -61,6 +62,9 @@ def _app(source: Source) -> web.Application:
     async def nodes(_: web.Request) -> web.Response:
         return _json(source.nodes())
 
+    async def audit(_: web.Request) -> web.Response:
+        return _json(source.audit())
+
     async def routes(request: web.Request) -> web.StreamResponse:
         try:
             found = _begun(source.routes(request.query.get("prefix")))
@@ -77,6 +81,7 @@ def _app(source: Source) -> web.Application:
     app = web.Application(middlewares=[answering_errors(_refuse)])
     app.router.add_get("/v1/status", status)
     app.router.add_get("/v1/nodes", nodes)
+    app.router.add_get("/v1/audit", audit)
     app.router.add_get("/v1/routes", routes)
     app.router.add_get("/v1/history", history)
     return app

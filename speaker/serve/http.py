@@ -37,7 +37,7 @@ async def serve_http(source: Source, address: str, port: int) -> AsyncIterator[s
 def _app(source: Source) -> web.Application:
     async def metrics(request: web.Request) -> web.Response:
         ready, _ = source.ready()
-        scrape = Scrape(source.status(), source.nodes(), source.counters().copy(), ready)
+        scrape = Scrape(source.status(), source.nodes(), source.audit(), source.counters().copy(), ready)
         # A thousand nodes are a hundred milliseconds of text: made beside the loop, out of values that never change.
         body, kind = await asyncio.to_thread(exposition, scrape, request.headers.get("Accept", ""))
         return web.Response(body=body, headers={"Content-Type": kind})

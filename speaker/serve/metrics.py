@@ -15,7 +15,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from speaker.serve.counters import Counters
-from speaker.serve.views import FamilyOut, LaneView, LeadView, NodesView, RouterView, StatusView
+from speaker.serve.views import AuditView, FamilyOut, LaneView, LeadView, NodesView, RouterView, StatusView
 
 Samples = Iterable[tuple[tuple[str, ...], float]]
 
@@ -26,6 +26,7 @@ class Scrape:
 
     status: StatusView
     nodes: NodesView
+    audit: AuditView
     counters: Counters
     ready: bool
 
@@ -108,6 +109,11 @@ def _node_sessions(scrape: Scrape) -> Samples:
         yield (node.name,), sum(one.session.established_count for one in node.sessions)
 
 
+def _missing(scrape: Scrape) -> Samples:
+    for finding in scrape.audit.findings:
+        yield (finding.node, finding.reason), max(1, finding.service_count)
+
+
 def _roster_stale(scrape: Scrape) -> float:
     status = scrape.status
     return max(0.0, status.now - status.roster.since) if status.roster.problem else 0.0
@@ -150,6 +156,12 @@ ROWS: Final = (
     Row("onepeer_node_paths_held", "gauge", "Paths of the node that outlive their session.", ("node",), _held),
     Row("onepeer_mass_failure", "gauge", "1 while many nodes are lost at once and their paths are held.", (),
         _one(lambda s: s.status.mass_failure is not None)),
+    # what should be there
+    Row("onepeer_node_missing_addresses", "gauge",
+        "Addresses that the node should announce and does not, by reason; 1 where Services are not known.",
+        ("node", "reason"), _missing),
+    Row("onepeer_alarms", "gauge", "Findings of the audit that are faults and have lasted for half a minute.", (),
+        _one(lambda s: s.audit.alarms)),
     # what happened
     Row("onepeer_sessions_ended_total", "counter", "Sessions that ended; the side is router or node.",
         ("side", "cause"), lambda s: s.counters.sessions_ended.items()),

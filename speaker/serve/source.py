@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from speaker.serve.counters import Counters
-from speaker.serve.views import HistoryQuery, HistoryView, NodesView, RouteView, StatusView
+from speaker.serve.views import AuditView, HistoryQuery, HistoryView, NodesView, RouteView, StatusView
 
 
 class Source(Protocol):
@@ -19,6 +19,10 @@ class Source(Protocol):
 
     def nodes(self) -> NodesView:
         """Every node of the roster, in its order."""
+        ...
+
+    def audit(self) -> AuditView:
+        """What should be there against what is, as of the last look."""
         ...
 
     def routes(self, prefix: str | None) -> Iterable[RouteView]:

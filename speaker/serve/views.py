@@ -273,3 +273,53 @@ class HistoryView(_View):
     records: list[RecordView]
     begins: float | None  # of the oldest record that the journal still has; null while it has none
     more: bool  # whether `last` has left older ones out
+
+
+class FindingView(_View):
+    """What a node does not announce, and why (audit/reasons.py has the words)."""
+
+    node: str
+    reason: str
+    detail: str
+    since: float
+    alarm: bool  # it is a fault, and has lasted long enough
+    whole: bool  # all that the node should announce
+    services: list[str]  # "namespace/name", at most 50
+    service_count: int
+    next_step: str
+
+
+class ServiceView(_View):
+    """One address of one Service of type LoadBalancer."""
+
+    service: str  # "namespace/name"
+    address: str  # empty while it has none
+    prefixes: list[str]
+    wanted: int  # nodes that should announce it
+    announced: int  # of these, those that do
+    lacking: list[str]  # the others, at most 50
+    why_none: str | None  # why no node should
+    next_step: str | None
+
+
+class AuditView(_View):
+    """What should be there against what is: `GET /v1/audit`."""
+
+    from_cluster: bool  # Services are known; else only nodes that announce nothing while others do are told
+    alarms: int
+    findings: list[FindingView]
+    services: list[ServiceView]
+    problems: list[str]  # what could not be read of the cluster for it
+
+
+class ExplainView(_View):
+    """`onepeer explain`: put together by the command, of what it asked."""
+
+    services: list[ServiceView]
+    nodes: list[NodeView]
+    findings: list[FindingView]
+    routes: list[RouteView]
+
+    def lacking(self) -> bool:
+        """Whether some node does not announce what it should."""
+        return any(service.announced < service.wanted for service in self.services)

@@ -3,7 +3,7 @@
 from tests.cli.command import run
 from tests.serve.generated import check_page
 
-COMMANDS = ("run", "check", "status", "nodes", "routes", "history", "version")
+COMMANDS = ("run", "check", "status", "nodes", "routes", "history", "explain", "version")
 
 
 def help_of(*words: str) -> str:

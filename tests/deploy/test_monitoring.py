@@ -46,7 +46,7 @@ def known() -> set[str]:
 def test_the_metrics_are_named_as_prometheus_asks() -> None:
     """By its own linter, every metric with a sample."""
     source = Example(counted=busy())
-    text, _ = exposition(Scrape(source.status(), source.nodes(), source.counters(), True))
+    text, _ = exposition(Scrape(source.status(), source.nodes(), source.audit(), source.counters(), True))
     missing = {row.name for row in ROWS} - {line.split()[2].decode() for line in text.splitlines() if b"# TYPE" in line}
     assert not missing
     promtool("check", "metrics", given=text)

@@ -7,8 +7,8 @@ import socket
 
 import pytest
 
-from speaker import app
 from speaker.net.sockets import set_password
+from speaker.peers import signatures
 from tests.app.stage import ROUTER_PORT, Stage, stays, until
 from tests.app.wire import FULL, Identity, RawRouter, Wire
 from tests.bgp.bgp_wire import NOTIFICATION
@@ -63,7 +63,7 @@ async def test_any_other_key_brings_nobody_up_and_is_logged(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, number: int, key: bytes | None, reason: str
 ) -> None:
     """The kernel answers such a call with nothing; the log names the reason and who it may be, once for many calls."""
-    monkeypatch.setattr(app, "MD5_LOOK", 0.05)
+    monkeypatch.setattr(signatures, "LOOK", 0.05)
     prepare(stage)
     await stage.start()
     healthy = await node(stage, 2, b"fleet")

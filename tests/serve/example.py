@@ -15,7 +15,9 @@ from ipaddress import ip_address, ip_network
 from speaker.journal.history import kept
 from speaker.serve.counters import Counters, Direction, Side
 from speaker.serve.views import (
+    AuditView,
     FamilyOut,
+    FindingView,
     Health,
     HistoryQuery,
     HistoryView,
@@ -32,6 +34,7 @@ from speaker.serve.views import (
     RouterView,
     RouteView,
     SentView,
+    ServiceView,
     SessionEnd,
     SessionView,
     StatusView,
@@ -211,6 +214,30 @@ class Example:
         for route in self.all_routes:
             if wanted is None or str(wanted) == route.prefix:
                 yield route
+
+    def audit(self) -> AuditView:
+        finding = FindingView(
+            node="leviathan3",
+            reason="never-dialed",
+            detail="",
+            since=NOW - 120,
+            alarm=True,
+            whole=True,
+            services=["default/gitea"],
+            service_count=1,
+            next_step="Look at its firewall.",
+        )
+        service = ServiceView(
+            service="default/gitea",
+            address="192.168.30.22",
+            prefixes=["192.168.30.22/32"],
+            wanted=3,
+            announced=2,
+            lacking=["leviathan3"],
+            why_none=None,
+            next_step=None,
+        )
+        return AuditView(from_cluster=True, alarms=1, findings=[finding], services=[service], problems=[])
 
     async def history(self, query: HistoryQuery) -> HistoryView:
         return kept(reversed(self.records), query)

@@ -15,10 +15,12 @@ import structlog
 from speaker.cluster.bell import Bell
 from speaker.cluster.kube.bgppeers import peers_in
 from speaker.cluster.kube.client import Api
+from speaker.cluster.kube.landscape import Landscape
 from speaker.cluster.kube.nodes import NODES
 from speaker.cluster.kube.pools import advertisements_in, pools_in
 from speaker.cluster.kube.reflector import reflect
 from speaker.cluster.kube.saved import Said, load, save
+from speaker.cluster.kube.services import SERVICES, SLICES, pods_in
 from speaker.cluster.kube.steward import Seen, Steward
 from speaker.cluster.kube.view import Item, Mirrors, View
 from speaker.config import Settings
@@ -47,12 +49,13 @@ class KubernetesRoster:
         self._log = structlog.get_logger()
         self._unsaved = ""
 
-    async def watch(self) -> AsyncIterator[Item]:
+    async def watch(self) -> AsyncIterator[Item | Landscape]:
         """See RosterSource."""
         loop = asyncio.get_running_loop()
         changed = asyncio.Event()
         api = Api(self._kubernetes.kubeconfig)
         mirrors = Mirrors.new(loop.time())
+        surveyor = mirrors.surveyor()
         tasks = [loop.create_task(work) for work in self._work(api, mirrors, changed)]
         timer = loop.call_later(START, changed.set)
         saved, folder = Said(), self._settings.state_dir
@@ -66,6 +69,8 @@ class KubernetesRoster:
                     self._view.remember(found)
                 for item in self._view.look(mirrors):
                     yield item
+                if (landscape := surveyor.look()) is not None:
+                    yield landscape
                 said = self._view.said
                 if mirrors.nodes.whole and said != saved:
                     saved = said
@@ -86,6 +91,9 @@ class KubernetesRoster:
         yield reflect(api, NODES, mirrors.nodes, tell)
         yield reflect(api, pools_in(namespace), mirrors.pools, tell)
         yield reflect(api, advertisements_in(namespace), mirrors.advertisements, tell)
+        yield reflect(api, SERVICES, mirrors.services, changed.set)
+        yield reflect(api, SLICES, mirrors.slices, changed.set)
+        yield reflect(api, pods_in(namespace), mirrors.speakers, changed.set)
         steward = Steward(api, self._settings, mirrors, self._seen, self._news)
         yield steward.tell_events()
         if self._kubernetes.bgp_peers.manage:

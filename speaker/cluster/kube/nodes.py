@@ -38,6 +38,9 @@ class NodeFacts:
     bgp_address: str | None = None
     weight: str | None = None
     ready: bool = False
+    no_network: bool = False
+    """Its network is said to be unavailable: MetalLB announces nothing from it."""
+    unschedulable: bool = False
 
 
 def facts(item: Object) -> NodeFacts:
@@ -52,6 +55,10 @@ def facts(item: Object) -> NodeFacts:
         labels=tuple(sorted(labels.items())),
         bgp_address=annotations.get(BGP_ADDRESS),
         weight=annotations.get(WEIGHT),
+        no_network=any(
+            _dict(c).get("type") == "NetworkUnavailable" and c["status"] == "True" for c in _conditions(status)
+        ),
+        unschedulable=_dict(item.get("spec")).get("unschedulable") is True,
         ready=any(_dict(c).get("type") == "Ready" and c["status"] == "True" for c in _conditions(status)),
     )
 

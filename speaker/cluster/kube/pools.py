@@ -41,6 +41,10 @@ class AdvertisementFacts:
     """It says neither pools nor selectors. One whose selectors cannot be read means none, not all."""
     length4: int = 32
     length6: int = 128
+    nodes: tuple[LabelSelector, ...] = ()
+    """Which Nodes announce; all where it says nothing."""
+    peers: tuple[str, ...] = ()
+    """To which BGPPeers; to all where it says nothing."""
 
 
 def pools_in(namespace: str) -> Resource:
@@ -71,6 +75,8 @@ def advertisement_facts(item: Object) -> AdvertisementFacts:
         everything=not pools and not said,
         length4=_length(spec.get("aggregationLength"), 32),
         length6=_length(spec.get("aggregationLengthV6"), 128),
+        nodes=tuple(_selectors(spec.get("nodeSelectors"))),
+        peers=_texts(spec.get("peers")),
     )
 
 
@@ -82,7 +88,7 @@ def make_allowed(
     means = list(advertisements)
     found: set[Network] = set()
     for pool in sorted(pools, key=lambda pool: pool.name):
-        meant = [each for each in means if _is_meant(pool, each)]
+        meant = [each for each in means if is_meant(pool, each)]
         if not meant:
             notes.append(f"pool {pool.name}: no BGPAdvertisement means it, so nothing of it is let in")
         for prefix in _prefixes(pool, notes) if meant else ():
@@ -98,7 +104,8 @@ def _ours(settings: Settings) -> Iterator[Address]:
         yield from router.local_addresses
 
 
-def _is_meant(pool: PoolFacts, by: AdvertisementFacts) -> bool:
+def is_meant(pool: PoolFacts, by: AdvertisementFacts) -> bool:
+    """Whether an advertisement is about a pool."""
     labels = dict(pool.labels)
     return by.everything or pool.name in by.pools or any(selector.selects(labels) for selector in by.selectors)
 
@@ -106,7 +113,7 @@ def _is_meant(pool: PoolFacts, by: AdvertisementFacts) -> bool:
 def _prefixes(pool: PoolFacts, notes: list[str]) -> Iterator[Network]:
     for text in pool.addresses:
         try:
-            found = list(_range(text))
+            found = list(networks_of(text))
         except (ValueError, TypeError):
             notes.append(f"pool {pool.name}: {text[:60]!r} is neither a prefix nor a range; it is left out")
             continue
@@ -116,7 +123,8 @@ def _prefixes(pool: PoolFacts, notes: list[str]) -> Iterator[Network]:
         yield from found
 
 
-def _range(text: str) -> Iterator[Network]:
+def networks_of(text: str) -> Iterator[Network]:
+    """The prefixes of what a pool has: `192.168.30.0/24`, `192.168.30.1-192.168.30.9`. Raises ValueError, TypeError."""
     first, dash, last = text.partition("-")
     if not dash:
         # As MetalLB reads it: bits behind the length do not matter.

@@ -21,7 +21,7 @@ from speaker.settings_selector import LabelSelector, Operator, Requirement
 T = TypeVar("T")
 
 FILE: Final = "cluster.json"
-VERSION: Final = 1
+VERSION: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +69,13 @@ def _pool(item: Mapping[str, Any]) -> PoolFacts:
 
 
 def _advertisement(item: Mapping[str, Any]) -> AdvertisementFacts:
-    selectors = tuple(LabelSelector(tuple(map(_requirement, each["requirements"]))) for each in item["selectors"])
-    return AdvertisementFacts(**{**item, "pools": tuple(item["pools"]), "selectors": selectors})
+    more = {key: tuple(item[key]) for key in ("pools", "peers")}
+    more |= {key: tuple(map(_selector, item[key])) for key in ("selectors", "nodes")}
+    return AdvertisementFacts(**{**item, **more})
+
+
+def _selector(item: Mapping[str, Any]) -> LabelSelector:
+    return LabelSelector(tuple(map(_requirement, item["requirements"])))
 
 
 def _requirement(item: Mapping[str, Any]) -> Requirement:

@@ -19,10 +19,19 @@ from dataclasses import dataclass
 from speaker.cluster.base import Allowed, Roster, RosterProblem
 from speaker.cluster.kube.bgppeers import PeerFacts, peer_facts
 from speaker.cluster.kube.client import Why
+from speaker.cluster.kube.landscape import Surveyor
 from speaker.cluster.kube.mirror import Mirror, Trouble
 from speaker.cluster.kube.nodes import NodeFacts, facts, make_roster
 from speaker.cluster.kube.pools import AdvertisementFacts, PoolFacts, advertisement_facts, make_allowed, pool_facts
 from speaker.cluster.kube.saved import Said
+from speaker.cluster.kube.services import (
+    ServiceFacts,
+    SliceFacts,
+    SpeakerFacts,
+    service_facts,
+    slice_facts,
+    speaker_facts,
+)
 from speaker.config import Settings
 
 Item = Roster | Allowed | RosterProblem
@@ -40,6 +49,9 @@ class Mirrors:
     advertisements: Mirror[AdvertisementFacts]
     peers: Mirror[PeerFacts]
     """Empty where nobody keeps them."""
+    services: Mirror[ServiceFacts]
+    slices: Mirror[SliceFacts]
+    speakers: Mirror[SpeakerFacts]
     epoch: float
     """Wall clock minus the clock of the mirrors."""
 
@@ -51,8 +63,16 @@ class Mirrors:
             Mirror(pool_facts, random.random, now, "ipaddresspools.metallb.io"),
             Mirror(advertisement_facts, random.random, now, "bgpadvertisements.metallb.io"),
             Mirror(peer_facts, random.random, now, "bgppeers.metallb.io"),
+            Mirror(service_facts, random.random, now, "services"),
+            Mirror(slice_facts, random.random, now, "endpointslices.discovery.k8s.io"),
+            Mirror(speaker_facts, random.random, now, "pods"),
             time.time() - now,
         )
+
+    def surveyor(self) -> Surveyor:
+        """For the audit."""
+        kinds = ("nodes", "pools", "advertisements", "peers", "services", "slices", "speakers")
+        return Surveyor({kind: getattr(self, kind) for kind in kinds}, ("services", "slices", "speakers"))
 
     def troubles(self) -> Iterator[Trouble]:
         """Of each kind that is in trouble."""

@@ -1,0 +1,143 @@
+"""Which nodes should announce which addresses? By the cluster's own objects, as MetalLB decides it. Pure.
+
+MetalLB v0.15.2 (speaker/bgp_controller.go): a node announces a Service's address where an advertisement of its pool
+takes the node and goes to the peer, the node's network is available and it is not excluded from load balancers, and a
+pod of the Service can serve: anywhere, or with externalTrafficPolicy Local on the node itself.
+What is not known is not concluded from: without pools or advertisements nothing is expected, without EndpointSlices
+every Service counts as having pods.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+
+from speaker.audit.reasons import Reason
+from speaker.bgp import nlri
+from speaker.bgp.iana import Family
+from speaker.cluster import Network
+from speaker.cluster.kube.landscape import Landscape
+from speaker.cluster.kube.nodes import EXCLUDED, NodeFacts
+from speaker.cluster.kube.pools import AdvertisementFacts, PoolFacts, is_meant, networks_of
+from speaker.cluster.kube.services import ServiceFacts
+
+NOBODY: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One address of one Service.
+
+    service     `namespace/name`; empty where nobody knows of Services (a roster by file)
+    prefixes    what it is announced as, in wire form: one, or more where advertisements aggregate differently
+    nodes       who should announce it; of Services alike it is the same object
+    why_none    why nobody should
+    """
+
+    service: str
+    address: str
+    family: Family
+    prefixes: tuple[bytes, ...]
+    nodes: frozenset[str]
+    why_none: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    networks: tuple[Network, ...]
+    lengths: tuple[tuple[int, int], ...]
+    nodes: frozenset[str]
+    advertised: bool
+
+
+def expect(landscape: Landscape, ours: Iterable[str], roster: Iterable[str]) -> list[Wanted]:
+    """All addresses of all Services. `ours`: the names of BGPPeers that lead to us; `roster`: who may peer."""
+    if landscape.services is None or landscape.nodes is None or landscape.advertisements is None:
+        return []
+    able = _able(landscape.nodes, frozenset(roster))
+    names = frozenset(ours) if landscape.peers is not None else None
+    pools = [_pool(pool, landscape.advertisements, able, names) for pool in landscape.pools or ()]
+    serving = _serving(landscape)
+    return [wanted for service in landscape.services for wanted in _of_service(service, pools, serving)]
+
+
+def _able(nodes: Iterable[NodeFacts], roster: frozenset[str]) -> dict[str, dict[str, str]]:
+    """The nodes that MetalLB announces from at all, with their labels."""
+    labelled = {node.name: dict(node.labels) for node in nodes if node.name in roster and not node.no_network}
+    return {name: labels for name, labels in labelled.items() if EXCLUDED not in labels}
+
+
+def _pool(
+    pool: PoolFacts,
+    advertisements: Iterable[AdvertisementFacts],
+    able: Mapping[str, Mapping[str, str]],
+    ours: frozenset[str] | None,
+) -> _Pool:
+    meant = [
+        each
+        for each in advertisements
+        if is_meant(pool, each) and (not each.peers or ours is None or ours.intersection(each.peers))
+    ]
+    nodes = frozenset(
+        name
+        for name, labels in able.items()
+        if any(not each.nodes or any(selector.selects(labels) for selector in each.nodes) for each in meant)
+    )
+    networks: list[Network] = []
+    for text in pool.addresses:
+        try:
+            networks += networks_of(text)
+        except (ValueError, TypeError):
+            continue  # pools.py has told the user
+    lengths = tuple(dict.fromkeys((each.length4, each.length6) for each in meant))
+    return _Pool(tuple(networks), lengths, nodes, bool(meant))
+
+
+def _serving(landscape: Landscape) -> dict[str, frozenset[str]] | None:
+    """The nodes with a pod that can serve, by Service; None where that is not known."""
+    if landscape.slices is None:
+        return None
+    verdicts: dict[str, dict[tuple[str, str], bool]] = {}
+    for found in landscape.slices:
+        of = verdicts.setdefault(found.service, {})
+        for node, address, serves in found.endpoints:
+            # One port that is not ready speaks for the whole pod.
+            of[node, address] = of.get((node, address), True) and serves
+    return {name: frozenset(node for (node, _), serves in of.items() if serves) for name, of in verdicts.items()}
+
+
+def _of_service(
+    service: ServiceFacts, pools: list[_Pool], serving: dict[str, frozenset[str]] | None
+) -> Iterable[Wanted]:
+    if not service.addresses:
+        yield Wanted(service.name, "", Family.IPV4, (), NOBODY, Reason.NO_ADDRESS)
+    for text in service.addresses:
+        try:
+            address = ip_address(text)
+        except ValueError:
+            continue
+        family = Family.IPV4 if address.version == 4 else Family.IPV6
+        pool = next((p for p in pools if any(address in network for network in p.networks)), None)
+        lengths = [pair[address.version == 6] for pair in pool.lengths] if pool else []
+        prefixes = [nlri.from_network(ip_network((address, length), strict=False)) for length in lengths]
+        nodes, why = _nodes(service, pool, serving)
+        yield Wanted(service.name, text, family, tuple(dict.fromkeys(prefixes)), nodes, why)
+
+
+def _nodes(
+    service: ServiceFacts, pool: _Pool | None, serving: dict[str, frozenset[str]] | None
+) -> tuple[frozenset[str], Reason | None]:
+    if pool is None:
+        return NOBODY, Reason.NO_POOL
+    if not pool.advertised:
+        return NOBODY, Reason.NO_ADVERTISEMENT
+    if not pool.nodes:
+        return NOBODY, Reason.NO_NODE
+    if serving is None:
+        return pool.nodes, None
+    pods = serving.get(service.name, NOBODY)
+    if not pods:
+        return NOBODY, Reason.NO_ENDPOINTS
+    if not service.local:
+        return pool.nodes, None
+    here = pool.nodes & pods
+    return (here, None) if here else (NOBODY, Reason.NO_LOCAL_ENDPOINTS)
