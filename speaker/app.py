@@ -95,7 +95,7 @@ class Speaker:
         self._reach = Reach(lambda node, answers: self.peering.set_answers(node, answers))
         restart_time = settings.graceful_restart.restart_time
         self._kept = KeptLanes(settings.state_dir, restart_time, lambda: self.peering.lanes_held())
-        self.auditing = Auditing(lambda: self.peering, self.answers)
+        self.auditing = Auditing(lambda: self.peering, self.answers, self._news.ring)
         self._stop = asyncio.Event()
         self._hangup = asyncio.Event()
         self._stop_reason = ""
@@ -334,7 +334,8 @@ class Speaker:
 
     def _seen(self) -> Seen:
         """What the cluster is told of."""
-        return Seen(bool(self._doors.listening), self._report.why_down())
+        alarms = tuple(self.auditing.alarms())
+        return Seen(bool(self._doors.listening), self._report.why_down(), alarms)
 
     def _set_allowed(self, allowed: Allowed, settings: Settings) -> None:
         """The cluster says what nodes may announce."""

@@ -247,8 +247,11 @@ class LogEvent(StrEnum):
     NODE_SILENT = (
         "node_silent", "warning", "paths",
         "The node answers no ARP any more: its paths are kept from the routers until it does.",
+        Kept.SESSION,
     )  # fmt: skip
-    NODE_ANSWERS = "node_answers", "info", "paths", "The node answers ARP again, and its paths are back."
+    NODE_ANSWERS = (
+        "node_answers", "info", "paths", "The node answers ARP again, and its paths are back.", Kept.SESSION,
+    )  # fmt: skip
     PROBES_OFF = (
         "probes_off", "warning", "why way_out",
         "Nodes cannot be asked by ARP whether they are there: a vanished one is found by the hold timer.",
@@ -256,8 +259,15 @@ class LogEvent(StrEnum):
     PATHS_MISSING = (
         "paths_missing", "warning", "reason detail addresses since",
         "The node should announce so many addresses and does not, for half a minute now; `since` is when that began.",
+        Kept.DECISION,
     )  # fmt: skip
-    PATHS_BACK = "paths_back", "info", "reason", "What paths_missing told of this node and reason is mended."
+    PATHS_BACK = (
+        "paths_back", "info", "reason", "What paths_missing told of this node and reason is mended.", Kept.DECISION,
+    )  # fmt: skip
+    AUDIT_BLIND = (
+        "audit_blind", "warning", "why",
+        "What should be announced is not known, or not why nodes stay away: something of the cluster cannot be read.",
+    )  # fmt: skip
     PATHS_REFUSED = (
         "paths_refused", "warning", "reason count example",
         "The guard keeps paths of this node out; said when a reason is new, `example` is one prefix.",

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from speaker.cluster.base import Allowed, Roster, RosterProblem
 from speaker.cluster.kube import saved
 from speaker.cluster.kube.client import ApiError, Why
-from speaker.cluster.kube.events import Reason, Teller, Told, event_body
+from speaker.cluster.kube.events import About, Alarm, AlarmTeller, Reason, Teller, Told, event_body
 from speaker.cluster.kube.nodes import NodeFacts
 from speaker.cluster.kube.pools import AdvertisementFacts, PoolFacts
 from speaker.cluster.kube.saved import Said
@@ -220,7 +220,7 @@ def test_a_thousand_nodes_are_told_of_one_a_second() -> None:
     teller = Teller(0)
     list(teller.look({}, 0))
     nodes: dict[str, str | None] = {f"n{number}": None for number in range(1000)}
-    told = [(now, one.node) for now in range(1, 1200) for one in teller.look(nodes, now)]
+    told = [(now, one.about.name) for now in range(1, 1200) for one in teller.look(nodes, now)]
     assert len({node for _, node in told}) == 1000
     assert len([1 for now, _ in told if now <= 100]) <= 130
 
@@ -237,7 +237,33 @@ def test_it_says_whether_something_is_yet_to_be_told() -> None:
 
 
 def test_an_event_is_what_describe_looks_for() -> None:
-    body = event_body(Told("a", Reason.DOWN, "ä" * 1000), "uid", "host", datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC))
+    body = event_body(
+        Told(About("Node", "a", uid="uid"), Reason.DOWN, "ä" * 1000),
+        "host",
+        datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC),
+    )
     assert body["eventTime"] == "2026-01-02T03:04:05.000006Z"
     assert body["regarding"]["uid"] == "uid"
     assert len(body["note"].encode()) <= 1024
+
+
+def alarms(*nodes: str, reason: str = "never-dialed") -> list[Alarm]:
+    return [Alarm(About("Node", node), reason, f"{node}: {reason}") for node in nodes]
+
+
+def test_an_alarm_is_told_once_and_again_when_it_comes_back() -> None:
+    """On the Node it is about."""
+    teller = AlarmTeller("metallb-system", 0.0)
+    assert [told.about.name for told in teller.look(alarms("a"), 1.0)] == ["a"]
+    assert list(teller.look(alarms("a"), 2.0)) == []
+    assert list(teller.look([], 3.0)) == []
+    assert [told.reason for told in teller.look(alarms("a"), 4.0)] == [Reason.MISSING]
+
+
+def test_many_nodes_with_one_alarm_are_one_event_on_metallbs_namespace() -> None:
+    """A rollout that went wrong; a node with another fault is told by itself."""
+    teller = AlarmTeller("metallb-system", 0.0)
+    found = list(teller.look([*alarms(*"abcdef"), *alarms("g", reason="refused")], 1.0))
+    assert [(told.about.kind, told.about.name) for told in found] == [("Namespace", "metallb-system"), ("Node", "g")]
+    assert "a, b, c, d, e, f" in found[0].note
+    assert list(teller.look(alarms(*"abcdef"), 2.0)) == []

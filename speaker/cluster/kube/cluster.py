@@ -96,8 +96,8 @@ class KubernetesRoster:
         yield reflect(api, pods_in(namespace), mirrors.speakers, changed.set)
         steward = Steward(api, self._settings, mirrors, self._seen, self._news)
         yield steward.tell_events()
+        yield reflect(api, peers_in(namespace), mirrors.peers, tell)
         if self._kubernetes.bgp_peers.manage:
-            yield reflect(api, peers_in(namespace), mirrors.peers, tell)
             yield steward.keep_peers()
 
     async def _save(self, said: Said) -> None:

@@ -1,15 +1,19 @@
-"""What is told in Events, so that `kubectl describe node` shows it? Session up, down, refused. Pure.
+"""What is told in Events, so that `kubectl describe` shows it? Sessions up, down, refused, and alarms. Pure.
 
 An Event is told when the state of a node differs from what was told of it last, so a session that flaps faster than
 Events may come is told by where it ends. A node has 4 at once and one a minute; all nodes together 25 and one a
 second: a cluster of 1000 nodes that comes up at once is told of within 17 minutes, and its API server does not feel it.
 
 The first look tells nothing: after a start no session is up yet, and after a reload it has all been told.
+
+An alarm of the audit is told once, on the Node or the Service that it is about. Where many nodes have the same alarm it
+is one Event on MetalLB's namespace: a rollout that went wrong is not thirty faults.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -36,13 +40,33 @@ class Reason(StrEnum):
     UP = "SessionUp"
     DOWN = "SessionDown"
     REFUSED = "SessionRefused"
+    MISSING = "PathsMissing"
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What an Event regards. `uid` is what `kubectl describe` looks for."""
+
+    kind: str
+    name: str
+    namespace: str = ""
+    uid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """A fault that the audit has found: on which Node, or Service, and why."""
+
+    about: About
+    reason: str
+    note: str
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
     """One Event."""
 
-    node: str
+    about: About
     reason: Reason
     note: str
 
@@ -95,13 +119,57 @@ class Teller:
                 self._all.take()
                 own.take()
                 self._told[name] = reason
-                yield Told(name, reason, _note(reason, why))
+                yield Told(About("Node", name), reason, _note(reason, why))
             else:
                 self.behind = True
 
 
-def event_body(told: Told, uid: str, instance: str, at: datetime) -> dict[str, Any]:
-    """An Event of events.k8s.io. `uid` is the Node's: what `kubectl describe` looks for."""
+#: More nodes with one alarm are one Event.
+CROWD: Final = 3
+
+
+class AlarmTeller:
+    """What to tell of each look at the alarms; `namespace` is MetalLB's."""
+
+    def __init__(self, namespace: str, now: float) -> None:
+        self.behind = False
+        """Whether something is yet to be told, once Events may come again."""
+        self._namespace = namespace
+        self._told: set[tuple[str, str, str, str]] = set()
+        self._all = _Bucket(ALL_BURST, ALL_RATE, now)
+
+    def look(self, alarms: Collection[Alarm], now: float) -> Iterator[Told]:
+        """What is new of them."""
+        self._told &= {_key(alarm) for alarm in alarms}
+        fresh = [alarm for alarm in alarms if _key(alarm) not in self._told]
+        self.behind = False
+        nodes = Counter(alarm.reason for alarm in fresh if alarm.about.kind == "Node")
+        for reason, count in nodes.items():
+            if count > CROWD and self._all.has(now):
+                self._all.take()
+                names = sorted(alarm.about.name for alarm in fresh if alarm.reason == reason)
+                self._told |= {_key(alarm) for alarm in fresh if alarm.reason == reason}
+                note = f"{count} nodes do not announce what they should ({reason}): {', '.join(names)}"
+                yield Told(About("Namespace", self._namespace), Reason.MISSING, note)
+        for alarm in fresh:
+            if _key(alarm) in self._told:
+                continue
+            if not self._all.has(now):
+                self.behind = True
+                return
+            self._all.take()
+            self._told.add(_key(alarm))
+            yield Told(alarm.about, Reason.MISSING, alarm.note)
+
+
+def _key(alarm: Alarm) -> tuple[str, str, str, str]:
+    return alarm.about.kind, alarm.about.namespace, alarm.about.name, alarm.reason
+
+
+def event_body(told: Told, instance: str, at: datetime) -> dict[str, Any]:
+    """An Event of events.k8s.io. All are in one namespace: what regards a Node must be there, and the rest may."""
+    about = told.about
+    where = {"namespace": about.namespace} if about.namespace else {}
     return {
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
@@ -113,7 +181,7 @@ def event_body(told: Told, uid: str, instance: str, at: datetime) -> dict[str, A
         "reason": str(told.reason),
         "type": "Normal" if told.reason is Reason.UP else "Warning",
         "note": told.note.encode()[:NOTE].decode(errors="ignore"),
-        "regarding": {"apiVersion": "v1", "kind": "Node", "name": told.node, "uid": uid},
+        "regarding": {"apiVersion": "v1", "kind": about.kind, "name": about.name, "uid": about.uid, **where},
     }
 
 

@@ -9,7 +9,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, NoReturn
 
@@ -18,7 +18,7 @@ import structlog
 from speaker.cluster.bell import Bell
 from speaker.cluster.kube.bgppeers import MANAGER, Apply, PeerKeeper, Remove, peers_in
 from speaker.cluster.kube.client import Api, ApiError, Why
-from speaker.cluster.kube.events import EVENTS, Teller, Told, event_body
+from speaker.cluster.kube.events import EVENTS, Alarm, AlarmTeller, Teller, Told, event_body
 from speaker.cluster.kube.view import Mirrors
 from speaker.config import Settings
 from speaker.log import LogEvent
@@ -41,6 +41,8 @@ class Seen:
     listening: bool
     nodes: Mapping[str, str | None]
     """Each node of the roster: why it is without a session, None where it has one."""
+    alarms: tuple[Alarm, ...] = ()
+    """What the audit has found."""
 
 
 def replica_name() -> str:
@@ -99,14 +101,16 @@ class Steward:
         return list(keeper.decide(present, nodes, up, self._clock()))
 
     async def tell_events(self) -> NoReturn:
-        """Events on Nodes, for ever."""
-        teller = Teller(self._clock())
+        """Events on Nodes and Services, for ever."""
+        now = self._clock()
+        teller, alarms = Teller(now), AlarmTeller(self._peers.namespace or "", now)
         while True:
-            heard = self._news.count
-            for told in list(teller.look(self._seen().nodes, self._clock())):
+            heard, seen = self._news.count, self._seen()
+            for told in (*teller.look(seen.nodes, self._clock()), *alarms.look(seen.alarms, self._clock())):
                 if not await self._tell(told):
                     await asyncio.sleep(PAUSE)
-            await self._until_news(heard, self._clock() + LOOK if teller.behind else None)
+            behind = teller.behind or alarms.behind
+            await self._until_news(heard, self._clock() + LOOK if behind else None)
 
     async def _until_news(self, heard: int, due: float | None) -> None:
         """Until there is something to look at: news that were not `heard`, or a time that was waited for."""
@@ -131,8 +135,10 @@ class Steward:
         return True
 
     async def _tell(self, told: Told) -> bool:
-        node = self._mirrors.nodes.objects.get(told.node)
-        body = event_body(told, node.uid if node else "", self._replica, datetime.now(UTC))
+        about = told.about
+        if about.kind == "Node" and (node := self._mirrors.nodes.objects.get(about.name)):
+            about = replace(about, uid=node.uid)
+        body = event_body(replace(told, about=about), self._replica, datetime.now(UTC))
         try:
             await self._api.send("POST", EVENTS.path(), [], body, SECONDS)
         except ApiError as error:

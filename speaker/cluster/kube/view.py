@@ -48,7 +48,6 @@ class Mirrors:
     pools: Mirror[PoolFacts]
     advertisements: Mirror[AdvertisementFacts]
     peers: Mirror[PeerFacts]
-    """Empty where nobody keeps them."""
     services: Mirror[ServiceFacts]
     slices: Mirror[SliceFacts]
     speakers: Mirror[SpeakerFacts]
