@@ -25,7 +25,7 @@ from speaker.peers.neighbor import Neighbor, agreed, endpoint
 from speaker.peers.node import NodePeer
 from speaker.peers.peering import Peering
 from speaker.peers.router import RouterPeer
-from speaker.replicas.lead import Role
+from speaker.replicas.lead import Role, shown
 from speaker.replicas.replicas import Replicas
 from speaker.rib.decide import compare, ranked
 from speaker.rib.source import Source
@@ -239,7 +239,7 @@ class Report:
         taken, trouble = lead.taken, lead.lease.trouble
         return views.LeadView(
             role=lead.role,
-            leader=lead.candidate.holder,
+            leader=shown(lead.candidate.holder),
             lease_age=lead.lease_age(),
             problem=None if trouble is None else str(trouble),
             followers=lead.followers() if lead.role is Role.LEADS else [],

@@ -105,17 +105,18 @@ class Neighbor(ABC):
         self._timer: asyncio.TimerHandle | None = None
         self.up_at = 0.0
         self._stopped = False
-        self._reclaim = 0
+        self._port = 0
+        self._port_fails = False
         self.rests = False  # another replica speaks to this peer: we neither dial nor take its calls
         self._seldom = Seldom(SAY_AGAIN)
 
     # --- for the application ---
 
     def start(self, port: int = 0) -> None:
-        """Begin to want a session. The first calls are from this port, where one is given: the peer then ends at once
-        what it believes to be our session from there."""
+        """Begin to want a session. Calls are from this port, where one is given: the peer then ends at once what it
+        believes to be our session from there. Each second one is not, where the port is not to be had."""
         self.rests = False
-        self._reclaim = port
+        self._port = port
         self._peer.start(self._loop.time())
         self._dial_when_due()
 
@@ -270,7 +271,7 @@ class Neighbor(ABC):
         self._peer.dialing(session)
         connection = self._connect(session, dialed=True)
         self._log.debug(LogEvent.DIALING, local=str(local), remote=f"{target.remote}:{target.port}")
-        port = self._reclaim
+        port = 0 if self._port_fails else self._port
         make = functools.partial(dialer, local, target.remote, target.password, target.hops, port)
         connection.dial(make, target.remote, target.port)
 
@@ -304,7 +305,6 @@ class Neighbor(ABC):
         self._up(negotiated)
 
     def _came_up(self, connection: Connection) -> None:
-        self._reclaim = 0
         self.up_at = self._loop.time()
         self.up, self.refused = connection, None
         self.since = time.time()
@@ -325,6 +325,7 @@ class Neighbor(ABC):
     def _ended(self, connection: Connection, ended: Ended) -> None:
         now = self._loop.time()
         self._connections.pop(connection.session, None)
+        self._port_fails = ended.cause is Cause.CONNECTION_FAILED and not self._port_fails
         self._count(ended)
         if _lost_collision(ended) and self._connections:
             # Whoever resolved it, the other connection is on its way: to dial again would be the next collision.

@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import IPv4Address
 from typing import Final, NoReturn
 
 import structlog
@@ -25,6 +26,7 @@ import structlog
 from speaker.cluster.kube.lease import Candidate, Lease
 from speaker.config import Router
 from speaker.log import LogEvent
+from speaker.net.quiet import keep_quiet, speak_again
 from speaker.peers.router import RouterPeer
 from speaker.peers.seldom import Seldom
 from speaker.replicas.channel import BEAT, SILENCE, Link
@@ -39,7 +41,8 @@ SLACK: Final = 1.1
 """Seconds by which the kernel may be late to take an address away (measured: 0.4 for one, 1 for sixty)."""
 
 HESITATE: Final = 2.0
-"""Seconds for which a replica that does not reach the router lets others go first; half of it for few nodes."""
+"""Seconds for which a replica that does not reach the router, or knows nothing of its sessions, lets others go first;
+half of it for one with few nodes."""
 
 HANDOVER: Final = 2.0
 """Seconds for the leader before to hand over, at most. It takes milliseconds."""
@@ -51,6 +54,16 @@ REST: Final = 10.0
 """Seconds after a takeover before a leader hands over by its own choice."""
 
 SAY_AGAIN: Final = 60.0
+
+
+Ends = tuple[tuple[IPv4Address, int], tuple[IPv4Address, int]]
+"""Of a connection: ours and the router's."""
+
+
+def shown(holder: str) -> str:
+    """The replica's name, of the name that it has in a Lease. A process that was started again is another candidate: it
+    knows nothing of the sessions of the one before."""
+    return holder.partition("_")[0]
 
 
 class Role(StrEnum):
@@ -108,6 +121,8 @@ class Lead:
         self._led_since = 0.0
         self._unfit_since: float | None = None
         self._stopping = False
+        self._quiet: dict[int, Ends] = {}
+        self._first = True
         for lane in lanes:
             lane.witness = self.publisher
 
@@ -129,7 +144,7 @@ class Lead:
     def patience(self) -> float:
         """How much longer than it must this one waits for others to take the Lease."""
         up, nodes = self.us.nodes()
-        if not self.ground.reaches():
+        if not self.ground.reaches() or (self.candidate.holder and not self.following.copies.by_lane):
             return HESITATE
         return HESITATE / 2 if 2 * up < nodes else 0.0
 
@@ -146,7 +161,9 @@ class Lead:
     def followers(self) -> list[str]:
         """Who could go on at once."""
         now = self._loop.time()
-        return sorted(f.replica for f in self.publisher.followers if f.state is not None and now - f.heard < SILENCE)
+        return sorted(
+            shown(f.replica) for f in self.publisher.followers if f.state is not None and now - f.heard < SILENCE
+        )
 
     def lease_age(self) -> float | None:
         """Seconds since the Lease was seen to be renewed."""
@@ -193,8 +210,9 @@ class Lead:
         await self._let_go()
         link.send(Kind.GIVEN, b"")
         await link.drain()
+        await self._keep_quiet({})
         took = round(self._loop.time() - begun, 4)
-        self._log.info(LogEvent.HANDED_OVER, to=self.candidate.holder, took=took)
+        self._log.info(LogEvent.HANDED_OVER, to=shown(self.candidate.holder), took=took)
 
     # --- turns ---
 
@@ -215,6 +233,8 @@ class Lead:
         if self.role is Role.LEADS:
             self.publisher.beat()
             await self._lead(now)
+            if self.role is Role.LEADS:
+                await self._keep_quiet(self._wanted_quiet(now))
         elif self._may_lead(now):
             await self._take(now)
         elif self.following.copies.offered:
@@ -270,6 +290,30 @@ class Lead:
             self._unfit_since, self._led_since = None, now
             await self._offer(best)
 
+    def _wanted_quiet(self, now: float) -> dict[int, Ends]:
+        """The connections that another replica could go on with, if our process were killed."""
+        up = {lane.lane: lane.up for lane in self.lanes if lane.up is not None}
+        there = (f.state for f in self.publisher.followers if f.state is not None and now - f.heard < SILENCE)
+        if self._stopping or not any(state.sessions >= len(up) for state in there):
+            return {}
+        named = {number: (one.local, one.remote) for number, one in up.items()}
+        return {
+            number: ((IPv4Address(local[0]), local[1]), (IPv4Address(remote[0]), remote[1]))
+            for number, (local, remote) in named.items()
+            if local is not None and remote is not None
+        }
+
+    async def _keep_quiet(self, wanted: dict[int, Ends]) -> None:
+        """See speaker.net.quiet. Each change waits some milliseconds for the kernel, which sessions must not."""
+        try:
+            for number in [n for n, ends in self._quiet.items() if wanted.get(n) != ends]:
+                await asyncio.to_thread(speak_again, self._quiet.pop(number)[0][0])
+            for number in wanted.keys() - self._quiet.keys():
+                await asyncio.to_thread(keep_quiet, *wanted[number])
+                self._quiet[number] = wanted[number]
+        except OSError as error:
+            self._trouble(f"a killed process would end its sessions: nf_tables: {error}")
+
     def best_follower(self, now: float) -> Follower | None:
         """The one to hand over to."""
         there = [f for f in self.publisher.followers if f.state is not None and now - f.heard < SILENCE]
@@ -287,11 +331,15 @@ class Lead:
         self.candidate.wants = False
         follower = self.best_follower(self._loop.time())
         if self.role is not Role.LEADS or follower is None:
+            async with self._busy:
+                await self._keep_quiet({})
             return self.role is not Role.LEADS
         await self._offer(follower)
         with suppress(TimeoutError):
             async with asyncio.timeout(HANDOVER):
                 await self._gone.wait()
+        async with self._busy:
+            await self._keep_quiet({})
         return self.role is not Role.LEADS
 
     async def close(self) -> None:
@@ -328,7 +376,7 @@ class Lead:
                 return True
         self.conflict = await self.ground.taken()
         if self.conflict is not None and self._seldom.due("conflict", self._loop.time()):
-            self._log.error(LogEvent.ADDRESS_CONFLICT, owner=self.conflict, before=self._before[0])
+            self._log.error(LogEvent.ADDRESS_CONFLICT, owner=self.conflict, before=shown(self._before[0]))
         return self.conflict is None
 
     async def _taking(self, now: float) -> None:
@@ -337,6 +385,11 @@ class Lead:
             return
         by_lease = self.candidate.others_after - begun if self.candidate.leads(begun) else self.candidate.seconds
         seconds = int(by_lease - SLACK)
+        if self._first:
+            self._first = False
+            with suppress(OSError):  # without nf_tables nothing was left by the process before
+                for address in self.router.local_addresses:
+                    await asyncio.to_thread(speak_again, IPv4Address(str(address)))
         self._held_until = float("inf")
         copies = self.following.copies
         self.role = Role.LEADS
@@ -357,11 +410,12 @@ class Lead:
         self.taken = Taken(self.us.clock(), worst, took)
         for number, way in ways.items():
             self.us.counters.takeovers[way] += 1
-            self._log.info(LogEvent.TAKEN_OVER, lane=number + 1, way=way, took=took, before=self._before[0])
+            self._log.info(LogEvent.TAKEN_OVER, lane=number + 1, way=way, took=took, before=shown(self._before[0]))
 
     async def _lose(self, why: str) -> None:
-        self._log.warning(LogEvent.LEAD_LOST, why=why, holder=self.candidate.holder)
+        self._log.warning(LogEvent.LEAD_LOST, why=why, holder=shown(self.candidate.holder))
         await self._let_go()
+        await self._keep_quiet({})
 
     async def _let_go(self) -> None:
         self.role = Role.FOLLOWS

@@ -1,6 +1,7 @@
 """All routers' leads of one replica, with what they share: the key, the door for the others, the API server."""
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
 
@@ -49,7 +50,7 @@ class Replicas:
         self._settings, self._replicas, self._peering = settings, settings.replicas, peering
         self._api = Api(settings.nodes.kubernetes.kubeconfig)
         self._namespace = own_namespace()
-        self.name = replica_name()
+        self.name = f"{replica_name()}_{os.urandom(3).hex()}"
         self.leads: dict[str, Lead] = {}
         self._key: bytes | None = None
         self._us = Self(self.name, lambda: self._key, self._nodes, self._witnesses, counters, time.time)

@@ -26,6 +26,10 @@ from speaker.replicas.ground import Ground
 from speaker.replicas.messages import Frozen
 from speaker.replicas.mirror import Beyond
 
+#: Where every leader calls routers from. Who knows nothing of the session before it calls from the same port, and the
+#: router drops that session at once.
+PORT = 1792
+
 
 class Way(StrEnum):
     """From the best to the worst; the word that log, metrics and `status` have for it."""
@@ -92,10 +96,10 @@ def _go_on(lane: RouterPeer, copy: Copy | None, where: Numbers | None) -> Way:
         else:
             return Way.TRANSPLANT if copy.frozen is None else Way.PLANNED
     if copy is None:
-        lane.start()
+        lane.start(PORT)
         return Way.PLAIN
     negotiated = codec.negotiate(codec.offer_of(copy.described.ours), copy.described.theirs)
-    lane.start(port=copy.described.local_port)
+    lane.start(copy.described.local_port)
     return Way.RECLAIM if negotiated.graceful is None else Way.GRACEFUL_RESTART
 
 
