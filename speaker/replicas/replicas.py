@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
+from ipaddress import IPv4Address
 
 import structlog
 
@@ -13,7 +14,8 @@ from speaker.cluster.kube.secret import own_namespace, shared_key
 from speaker.cluster.kube.steward import replica_name
 from speaker.config import Router, Settings
 from speaker.log import LogEvent
-from speaker.net.sockets import SocketError
+from speaker.net.orphans import bury
+from speaker.net.sockets import SocketError, reason
 from speaker.peers.neighbor import endpoint
 from speaker.peers.peering import Peering
 from speaker.peers.router import RouterPeer
@@ -62,6 +64,7 @@ class Replicas:
 
     async def run(self) -> None:
         """Until it is cancelled."""
+        await self._bury()
         try:
             while not self._stopping:
                 if self._key is None:
@@ -100,6 +103,15 @@ class Replicas:
 
     def _up(self) -> set[str]:
         return {peer.source.node for peer in self._peering().nodes.values() if peer.up is not None}
+
+    async def _bury(self) -> None:
+        """What a process before us has left: see speaker.net.orphans."""
+        ours = {IPv4Address(str(a)) for r in self._settings.routers for a in r.local_addresses if a.version == 4}
+        try:
+            await asyncio.to_thread(bury, ours)
+        except OSError as error:
+            why = f"connections of a process that was killed stay until they time out: {reason(error)}"
+            self._log.error(LogEvent.TAKEOVER_TROUBLE, why=why)
 
     async def _open(self) -> None:
         """The key, and the door that it opens. Without them takeovers are plain ones."""

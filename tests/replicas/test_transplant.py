@@ -1,0 +1,176 @@
+"""A live TCP connection goes on from another host, and its other end sees nothing of it.
+
+ours (192.168.3.31, has 192.168.3.10) ─┐
+                                       ├─ lan ── router (192.168.3.1)
+next (192.168.3.32, takes it over)   ──┘
+"""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from ipaddress import IPv4Address, ip_address
+
+import pytest
+
+from speaker.net import repair
+from speaker.net.sockets import hush, set_password
+from speaker.replicas.follower import Copy
+from speaker.replicas.ground import Ground
+from speaker.replicas.messages import Described
+from speaker.replicas.mirror import Beyond, Mirror
+from tests.lab import Host, Lab, wait_until
+
+FLOATING, ROUTER = IPv4Address("192.168.3.10"), IPv4Address("192.168.3.1")
+STREAM = bytes(range(256)) * 40
+
+
+@pytest.fixture
+def lab(real_parts: None) -> Iterator[Lab]:
+    with Lab() as made:
+        made.host("router", f"{ROUTER}/24")
+        made.host("ours", "192.168.3.31/24")
+        made.host("next", "192.168.3.32/24")
+        yield made
+
+
+class Old:
+    """The connection of the replica before, and what it tells of it in advance."""
+
+    def __init__(self, lab: Lab, password: bytes | None) -> None:
+        self.password = password
+        router, ours = lab["router"], lab["ours"]
+        ours.ip(f"addr add {FLOATING}/24 dev eth0")
+        with router.socket() as listening:
+            listening.bind((str(ROUTER), 179))
+            if password:
+                set_password(listening, FLOATING, password)
+            listening.listen()
+            self.sock = ours.socket()
+            if password:
+                set_password(self.sock, ROUTER, password)
+            self.sock.bind((str(FLOATING), 0))
+            self.sock.connect((str(ROUTER), 179))
+            self.peer, _ = listening.accept()
+        self.peer.settimeout(10)
+        sequence, tcp = repair.peek(self.sock)
+        port = self.sock.getsockname()[1]
+        described = Described(str(FLOATING), port, str(ROUTER), 179, b"", b"", sequence, tcp, ended=False)
+        self.copy = Copy(described, Mirror(frozenset(), sequence))
+
+    def go_on(self, where: repair.Numbers) -> socket.socket:
+        """On the next host, which has the address."""
+        said = self.copy.described
+        assert said.tcp is not None
+        ends = (FLOATING, said.local_port), (ROUTER, said.remote_port)
+        return repair.rebuild(*ends, said.tcp, where, self.password, None)
+
+    def heard(self, count: int) -> bytes:
+        """What the router has read."""
+        data = b""
+        while len(data) < count:
+            part = self.peer.recv(count - len(data))
+            assert part, "the router saw the connection end"
+            data += part
+        return data
+
+
+async def take(old: Old) -> tuple[socket.socket, repair.Numbers]:
+    """What a replica does that takes over from one that has vanished."""
+    ground = Ground(ROUTER, [FLOATING])
+    await ground.open(None)
+    try:
+        assert await ground.taken() is None
+        ground.announce()
+        where = (await ground.challenge({0: old.copy}, {0: old.password}))[0]
+        await ground.hold(5)
+        ground.announce()
+        return old.go_on(where), where
+    finally:
+        await ground.close()
+
+
+@pytest.mark.parametrize("password", [None, b"blue-lantern"], ids=["plain", "md5"])
+def test_a_host_that_vanishes_in_the_midst_of_a_message(lab: Lab, password: bytes | None) -> None:
+    """What the router has is asked of the router, and it gets the rest: not an octet too many or too few."""
+    old = Old(lab, password)
+    old.copy.mirror._kept += STREAM  # what it was about to send
+    old.sock.sendall(STREAM[:5000])
+    assert old.heard(5000) == STREAM[:5000]
+    lab["ours"].unplug()
+    old.sock.sendall(STREAM[5000:7000])
+    sock, where = lab["next"].inside(asyncio.run, take(old))
+    with sock, old.peer:
+        sock.sendall(old.copy.mirror.missing(where.send))
+        assert old.heard(len(STREAM) - 5000) == STREAM[5000:]
+        old.peer.sendall(b"a KEEPALIVE")
+        sock.settimeout(10)
+        assert sock.recv(100) == b"a KEEPALIVE"
+    hush(old.sock)
+    old.sock.close()
+
+
+def test_a_planned_handover_takes_along_what_is_on_its_way(lab: Lab) -> None:
+    """Octets that were not acknowledged, and those that nobody has read."""
+    old = Old(lab, None)
+    old.copy.mirror._kept += STREAM
+    old.sock.sendall(STREAM[:5000])
+    old.peer.sendall(b"half a mess")
+    wait_until(lambda: len(old.sock.recv(100, socket.MSG_PEEK)) == 11, 5, "it is there")
+    hush(old.sock)
+    where = repair.numbers(old.sock, 0)
+    old.sock.close()
+    lab["ours"].ip(f"addr del {FLOATING}/24 dev eth0")
+    lab["next"].ip(f"addr add {FLOATING}/24 dev eth0")
+    lab["router"].ip("neigh flush all")
+    with lab["next"].inside(old.go_on, where) as sock, old.peer:
+        assert where.unread == b"half a mess"
+        sock.sendall(old.copy.mirror.missing(where.send))
+        old.peer.sendall(b"age")
+        sock.settimeout(10)
+        assert sock.recv(100) == b"age"
+        assert old.heard(len(STREAM)) == STREAM
+
+
+def test_an_address_that_somebody_answers_for_is_not_free(lab: Lab) -> None:
+    """And who it is, is said."""
+    lab["ours"].ip(f"addr add {FLOATING}/24 dev eth0")
+
+    async def asked(host: Host) -> str | None:
+        ground = Ground(ROUTER, [ip_address(str(FLOATING))])
+        await ground.open("eth0")
+        try:
+            return await ground.taken()
+        finally:
+            await ground.close()
+
+    mac = lab["ours"].ip_json("link", "show", "eth0")[0]["address"]
+    assert lab["next"].inside(asyncio.run, asked(lab["next"])) == mac
+
+
+def test_the_kernel_takes_an_address_away_that_nobody_renews(lab: Lab) -> None:
+    async def hold() -> None:
+        ground = Ground(ROUTER, [FLOATING])
+        await ground.open(None)
+        await ground.hold(1)
+        await ground.close()
+
+    def there() -> bool:
+        return str(FLOATING) in lab["next"].run("ip", "addr")
+
+    lab["next"].inside(asyncio.run, hold())
+    assert there()
+    wait_until(lambda: not there(), 5, "it is gone")
+
+
+def test_a_router_that_has_more_than_we_know_of_is_not_gone_on_with(lab: Lab) -> None:
+    """Its leader sent what we were not told: there is no telling in what message it ended."""
+    old = Old(lab, None)
+    old.sock.sendall(STREAM[:5000])
+    assert old.heard(5000)
+    lab["ours"].unplug()
+    sock, where = lab["next"].inside(asyncio.run, take(old))
+    with pytest.raises(Beyond):
+        old.copy.mirror.missing(where.send)
+    for one in (sock, old.sock, old.peer):
+        hush(one)
+        one.close()
