@@ -172,8 +172,8 @@ class Lead:
     # --- the channel ---
 
     async def answer(self, link: Link, replica: str) -> None:
-        """A follower calls; returns when it is gone. Who does not lead has nothing to tell: what a follower knows of the
-        leader before must not be forgotten for it."""
+        """A follower calls; returns when it is gone. Who does not lead has nothing to tell: what it knows of the leader
+        before must not be forgotten for it."""
         if self.role is not Role.LEADS:
             return
         follower = Follower(replica, link)
