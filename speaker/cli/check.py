@@ -5,13 +5,13 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel
 
-from speaker.cli import neighbor
 from speaker.cli.page import BLANK, Block, Page, Text, Tone, grid, line
 from speaker.cli.words import count
 from speaker.cluster.base import Roster
 from speaker.cluster.file import read_roster
 from speaker.cluster.kube.bgppeers import wanted_peers
 from speaker.config import Router, Settings, SettingsError, load
+from speaker.routers import lines as router_lines
 
 
 class ProblemView(BaseModel):
@@ -144,8 +144,8 @@ def _router(settings: Settings, router: Router) -> RouterPlan:
         connect=router.connect,
         mode=router.mode,
         local_addresses=[str(address) for address in router.local_addresses],
-        frr=neighbor.frr(settings, router),
-        edgeos=neighbor.edgeos(settings, router),
+        frr=router_lines.frr(settings, router),
+        edgeos=router_lines.edgeos(settings, router),
     )
 
 

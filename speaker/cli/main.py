@@ -24,6 +24,7 @@ from speaker.cli.common import (
 from speaker.cli.explain import explain
 from speaker.cli.history import history
 from speaker.cli.render import Answer, Output
+from speaker.cli.router import router_app
 
 app = typer.Typer(
     name="onepeer",
@@ -188,6 +189,9 @@ def routes(
 
 
 app.command(short_help="What has happened, and since when?")(history)
+app.add_typer(
+    router_app, help="The router's side.", short_help="The lines to type, the way to one line, what the router holds."
+)
 
 
 app.command(short_help="Why is an address, a Service or a node missing?")(explain)

@@ -3,7 +3,8 @@
 from tests.cli.command import run
 from tests.serve.generated import check_page
 
-COMMANDS = ("run", "check", "status", "nodes", "routes", "history", "explain", "version")
+COMMANDS = ("run", "check", "status", "nodes", "routes", "history", "explain", "version", "router")
+ROUTER = ("lines", "migrate", "verify")
 
 
 def help_of(*words: str) -> str:
@@ -18,5 +19,6 @@ def test_the_page_of_the_command_line_has_every_command() -> None:
     listed = help_of().partition("Commands:")[2]
     assert [line.split()[0] for line in listed.splitlines() if line.startswith("  ")] == list(COMMANDS)
     pages = {"onepeer": help_of(), **{f"onepeer {name}": help_of(name) for name in COMMANDS}}
+    pages |= {f"onepeer router {name}": help_of("router", name) for name in ROUTER}
     check_page("cli.md", pages)
     assert all(len(line) <= 100 for text in pages.values() for line in text.splitlines())

@@ -1,16 +1,48 @@
-"""What is typed into the router, once? The lines that make it accept Onepeer, in the words of FRR and of EdgeOS.
+"""What is typed into the router, once? The lines that make it accept Onepeer, in the words of FRR, EdgeOS and VyOS.
 
 A neighbor for each lane: to the router they are as many speakers.
 
 FRR's words are also those of its vtysh on VyOS, UniFi gateways and OPNsense. EdgeOS runs ZebOS.
 """
 
-from collections.abc import Iterator
+from __future__ import annotations
 
-from speaker.config import Router, Settings
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from speaker.config import Router, Settings
+
 
 PATHS = 32
 """Equal paths that the router uses at once; more than EdgeOS takes is refused there."""
+
+
+class Dialect(StrEnum):
+    """Whose words."""
+
+    FRR = "frr"
+    EDGEOS = "edgeos"
+    VYOS = "vyos"
+
+
+def lines(dialect: Dialect, settings: Settings, router: Router) -> list[str]:
+    """What is typed, once."""
+    return {Dialect.FRR: frr, Dialect.EDGEOS: edgeos, Dialect.VYOS: vyos}[dialect](settings, router)
+
+
+def undo(dialect: Dialect, router: Router) -> list[str]:
+    """What takes our neighbors away again. What else was typed harms nothing and may have been there before."""
+    return removal(dialect, router.asn, [str(us) for us in router.local_addresses])
+
+
+def removal(dialect: Dialect, asn: int, neighbors: list[str]) -> list[str]:
+    """What takes these neighbors away."""
+    if dialect is Dialect.FRR:
+        return [f"router bgp {asn}", *(f" no neighbor {address}" for address in neighbors)]
+    bgp = "delete protocols bgp" if dialect is Dialect.VYOS else f"delete protocols bgp {asn}"
+    return [f"{bgp} neighbor {address}" for address in neighbors]
 
 
 def frr(settings: Settings, router: Router) -> list[str]:
@@ -36,6 +68,18 @@ def edgeos(settings: Settings, router: Router) -> list[str]:
     if 6 in _families(settings):
         lines += [f"{bgp} neighbor {us} address-family ipv6-unicast" for us in router.local_addresses]
     return [*lines, f"{bgp} maximum-paths {'ibgp' if router.asn == settings.asn else 'ebgp'} {PATHS}"]
+
+
+def vyos(settings: Settings, router: Router) -> list[str]:
+    """For `configure` of VyOS 1.4 and later; then `commit ; save`. Its BGP is FRR's, behind words of its own."""
+    ours = router.asn == settings.asn
+    lines = [f"set protocols bgp system-as {router.asn}"]
+    lines += [f"set protocols bgp neighbor {words}" for words in _neighbors(settings, router)]
+    for version in _families(settings):
+        family = f"address-family ipv{version}-unicast"
+        lines += [f"set protocols bgp neighbor {us} {family}" for us in router.local_addresses]
+        lines.append(f"set protocols bgp {family} maximum-paths {'ibgp' if ours else 'ebgp'} {PATHS}")
+    return lines
 
 
 def _neighbors(settings: Settings, router: Router) -> Iterator[str]:
