@@ -178,6 +178,8 @@ def verify(
         )
         if found := frozenset(hops):
             sent[route.prefix] = found
+    if not sent:
+        fail(f"nothing was sent to {name}, so there is nothing to compare: `onepeer routes` says why")
     try:
         shown = read_shown(_text(file))
     except UnreadableText as error:
