@@ -127,7 +127,8 @@ class Ground:
         for lane, copy in copies.items():
             said = copy.described
             local = IPv4Address(said.local), said.local_port
-            asked[lane] = Challenge(local, (IPv4Address(said.remote), said.remote_port), passwords[lane])
+            remote, scale = (IPv4Address(said.remote), said.remote_port), said.tcp["send_scale"] if said.tcp else 0
+            asked[lane] = Challenge(local, remote, passwords[lane], scale)
         found: dict[int, Numbers] = {}
         with self._packets(_IP) as answers:
             for one in asked.values():

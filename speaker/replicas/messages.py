@@ -99,5 +99,6 @@ class Frozen(Fields):
 
     send: int
     receive: int
+    window: int
     stamp: int | None
     rest: bytes

@@ -60,7 +60,7 @@ def freeze(lanes: Sequence[RouterPeer]) -> dict[int, Frozen]:
                 where = repair.numbers(sock, outstanding - unwritten)
             except OSError:
                 continue
-        frozen[lane.lane] = Frozen(where.send, where.receive, where.stamp, session.rest + where.unread)
+        frozen[lane.lane] = Frozen(where.send, where.receive, where.window, where.stamp, session.rest + where.unread)
     return frozen
 
 
@@ -72,7 +72,7 @@ async def take_over(ground: Ground, lanes: Sequence[RouterPeer], copies: Copies,
         copy = copies.by_lane.get(lane.lane)
         if copy is not None and copy.frozen is not None:
             frozen = copy.frozen
-            stands[lane.lane] = Numbers(frozen.send, frozen.receive, frozen.stamp, frozen.rest)
+            stands[lane.lane] = Numbers(frozen.send, frozen.receive, frozen.window, frozen.stamp, frozen.rest)
     asked = {n: c for n, c in copies.by_lane.items() if n not in stands and c.described.tcp is not None}
     if not copies.given and asked:
         stands |= await ground.challenge(asked, {lane.lane: lane.target.password for lane in lanes})

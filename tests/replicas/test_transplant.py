@@ -100,6 +100,7 @@ def test_a_host_that_vanishes_in_the_midst_of_a_message(lab: Lab, password: byte
     old.sock.sendall(STREAM[5000:7000])
     sock, where = lab["next"].inside(asyncio.run, take(old))
     with sock, old.peer:
+        assert where.window > len(STREAM)  # and so nothing has to be asked before octets are sent
         sock.sendall(old.copy.mirror.missing(where.send))
         assert old.heard(len(STREAM) - 5000) == STREAM[5000:]
         old.peer.sendall(b"a KEEPALIVE")
