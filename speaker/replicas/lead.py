@@ -23,7 +23,8 @@ from typing import Final, NoReturn
 
 import structlog
 
-from speaker.cluster.kube.lease import Candidate, Lease
+from speaker.cluster.kube.candidate import Candidate
+from speaker.cluster.kube.lease import Lease
 from speaker.config import Router
 from speaker.log import LogEvent
 from speaker.net.quiet import keep_quiet, speak_again

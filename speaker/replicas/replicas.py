@@ -8,8 +8,9 @@ from ipaddress import IPv4Address
 
 import structlog
 
+from speaker.cluster.kube.candidate import Candidate
 from speaker.cluster.kube.client import Api, ApiError
-from speaker.cluster.kube.lease import Candidate, Lease, lease_name
+from speaker.cluster.kube.lease import Lease, lease_name
 from speaker.cluster.kube.secret import own_namespace, shared_key
 from speaker.cluster.kube.steward import replica_name
 from speaker.config import Router, Settings

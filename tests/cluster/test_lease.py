@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from speaker.cluster.kube.lease import HOLDS, Candidate, Record, body_of, lease_name, record_of
+from speaker.cluster.kube.candidate import HOLDS, Candidate, Record
+from speaker.cluster.kube.lease import body_of, lease_name, record_of
 
 SECONDS = 5.0
 DELAYS = st.sampled_from([0.0, 0.001, 0.01, 0.3, 1.0, 1.4, 2.9, 3.1, 6.0, 20.0])
