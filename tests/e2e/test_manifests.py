@@ -30,7 +30,7 @@ def test_the_one_file_is_what_the_folder_makes() -> None:
     assert onefile.FILE.read_text() == onefile.whole()
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.parametrize("overlay", [*OVERLAYS, "overlays/replicas"])
 def test_the_api_server_takes_every_object(world: World, overlay: str) -> None:
     """Every field is known to it, and every object valid. Its namespace has to be there for that."""
     world.cluster.apply(objects.namespace(NAMESPACE))
