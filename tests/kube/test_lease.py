@@ -18,9 +18,7 @@ NAMESPACE = "default"
 async def candidates(server: ApiServer, name: str, *names: str) -> AsyncIterator[list[Lease]]:
     """At work on one Lease of that name, which is not there yet."""
     api = Api(server.kubeconfig())
-    made = [
-        Lease(api, NAMESPACE, name, Candidate(one, f"{one}:1791", 4.0), lambda: None, lambda: 0.0) for one in names
-    ]
+    made = [Lease(api, NAMESPACE, name, Candidate(one, f"{one}:1791", 4.0), lambda: None, lambda: 0.0) for one in names]
     tasks = [asyncio.create_task(lease.run()) for lease in made]
     try:
         yield made
