@@ -115,7 +115,7 @@ class BgpPeers(Section):
     password_secret: ObjectName | None = None
     """The Secret with the nodes' password, in MetalLB's namespace: what `nodes.password_file` holds."""
     connect_time: ConnectTime | None = None
-    """Seconds until FRR dials again. Not said unless asked for: native speakers refuse a BGPPeer that has it."""
+    """Seconds until FRR dials again. None = 1 where no speaker is native: those refuse a BGPPeer that has it."""
 
 
 class Kubernetes(Section):

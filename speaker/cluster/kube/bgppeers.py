@@ -42,6 +42,8 @@ MADE: Final = 10.0
 AGAIN: Final = 60.0
 AGAIN_MOST: Final = 600.0
 """Seconds between two touches: the first pause, twice as long each time, up to this."""
+FRR_KINDS: Final = {"frr", "frr-k8s"}
+"""METALLB_BGP_TYPE of a speaker that bears a connectTime; without it a speaker is native (speaker/main.go, v0.15.2)."""
 FRR_CONNECT_TIME: Final = 1.0
 """Seconds between two dials of FRR, where we say it by ourselves."""
 GONE: Final = 60.0

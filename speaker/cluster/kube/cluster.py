@@ -93,7 +93,7 @@ class KubernetesRoster:
         yield reflect(api, advertisements_in(namespace), mirrors.advertisements, tell)
         yield reflect(api, SERVICES, mirrors.services, changed.set)
         yield reflect(api, SLICES, mirrors.slices, changed.set)
-        yield reflect(api, pods_in(namespace), mirrors.speakers, changed.set)
+        yield reflect(api, pods_in(namespace), mirrors.speakers, tell)
         steward = Steward(api, self._settings, mirrors, self._seen, self._news)
         yield steward.tell_events()
         yield reflect(api, peers_in(namespace), mirrors.peers, tell)

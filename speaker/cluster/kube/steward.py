@@ -16,7 +16,7 @@ from typing import Final, NoReturn
 import structlog
 
 from speaker.cluster.bell import Bell
-from speaker.cluster.kube.bgppeers import MANAGER, Apply, PeerKeeper, Remove, peers_in
+from speaker.cluster.kube.bgppeers import FRR_KINDS, MANAGER, Apply, PeerKeeper, Remove, peers_in
 from speaker.cluster.kube.client import Api, ApiError, Why
 from speaker.cluster.kube.events import EVENTS, Alarm, AlarmTeller, Teller, Told, event_body
 from speaker.cluster.kube.view import Mirrors
@@ -86,9 +86,12 @@ class Steward:
                 pause = min(2 * pause, PAUSE_MOST)
 
     def _steps(self, keeper: PeerKeeper) -> list[Apply | Remove]:
-        """None before peers and Nodes are known, or before we listen."""
+        """None before peers, Nodes and speakers are known, or before we listen. Speakers that cannot be read are not
+        waited for."""
         mirrors, seen = self._mirrors, self._seen()
         if not seen.listening or not mirrors.peers.whole or mirrors.peers.trouble or not mirrors.nodes.whole:
+            return []
+        if not mirrors.speakers.whole and mirrors.speakers.trouble is None:
             return []
         sure = mirrors.nodes.trouble is None
         nodes = {node.name: node.ready for node in mirrors.nodes.objects.values()} if sure else None
@@ -98,7 +101,14 @@ class Steward:
             self._log.info(LogEvent.BGP_PEER_LEFT, names=foreign)
         self._foreign = foreign
         up = [name for name, why in seen.nodes.items() if why is None]
-        return list(keeper.decide(present, nodes, up, self._clock()))
+        return list(keeper.decide(present, nodes, up, self._clock(), frr=self._frr()))
+
+    def _frr(self) -> bool | None:
+        """Whether every speaker of MetalLB is of an FRR kind; None where that is not known for sure."""
+        speakers = self._mirrors.speakers
+        if speakers.trouble is not None or not speakers.objects:
+            return None
+        return all(speaker.kind in FRR_KINDS for speaker in speakers.objects.values())
 
     async def tell_events(self) -> NoReturn:
         """Events on Nodes and Services, for ever."""
