@@ -20,7 +20,7 @@ test: lint ## Run all tests, with real routers in network namespaces.
 	@$(BIN)/pytest
 
 e2e: setup ## Run the stories of a cluster: a real API server, MetalLB's own binaries, FRR. The first run builds them.
-	@$(BIN)/pytest tests/e2e
+	@scripts/e2e
 
 failures: setup ## Break everything in turn, count what is lost, and write docs/failures.md. Takes an hour or two.
 	@$(BIN)/python -m tests.failures --write

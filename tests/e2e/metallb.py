@@ -61,7 +61,7 @@ class NodeSpeaker:
     def register(self) -> None:
         """The Node and the speaker's Pod, as its kubelet and the DaemonSet's controller would have them."""
         cluster = self.metallb.cluster
-        cluster.apply(node(self.host.name, *self.host.addresses), speaker_pod(self.host.name))
+        cluster.apply(node(self.host.name, *self.host.addresses), speaker_pod(self.host.name, self.mode))
         # The API server taints a new Node; kube-controller-manager's node lifecycle would take that off a Ready one.
         cluster.patch("nodes", self.host.name, {"spec": {"taints": None}})
 
@@ -100,7 +100,7 @@ class NodeSpeaker:
     def dial_now(self) -> None:
         """What FRR does by itself every 120 s: it tries its neighbors again. Native speakers need no such help.
 
-        A BGPPeer's connectTime would make it a second, but native speakers refuse a configuration that has one.
+        Onepeer makes it a second where no speaker is native (test_frr.py); here some are.
         """
         if self.mode == "frr-k8s":
             self.vtysh("clear bgp *")

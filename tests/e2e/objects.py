@@ -47,8 +47,9 @@ def node(name: str, *addresses: str, labels: Mapping[str, str] | None = None) ->
     }
 
 
-def speaker_pod(node_name: str) -> Object:
-    """The Pod of MetalLB's speaker on a node: it looks itself up."""
+def speaker_pod(node_name: str, mode: str) -> Object:
+    """The Pod of MetalLB's speaker on a node: it looks itself up, and others see in it what kind it is."""
+    container = {"name": "speaker", "image": "none", "env": [{"name": "METALLB_BGP_TYPE", "value": mode}]}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -57,14 +58,16 @@ def speaker_pod(node_name: str) -> Object:
             "namespace": METALLB,
             "labels": {"app": "metallb", "component": "speaker"},
         },
-        "spec": {"nodeName": node_name, "containers": [{"name": "speaker", "image": "none"}]},
+        "spec": {"nodeName": node_name, "containers": [container]},
     }
 
 
-def service(name: str, address: str | None = None, *, local: bool = False, port: int = 80) -> Object:
+def service(
+    name: str, address: str | None = None, *, local: bool = False, port: int = 80, dual: bool = False
+) -> Object:
     """A Service of type LoadBalancer; MetalLB chooses the address unless one is given.
 
-    `local`: externalTrafficPolicy Local.
+    `local`: externalTrafficPolicy Local. `dual`: both families, and `address` is one of each, with a comma.
     """
     annotations = {"metallb.io/loadBalancerIPs": address} if address else {}
     return {
@@ -75,6 +78,7 @@ def service(name: str, address: str | None = None, *, local: bool = False, port:
             "type": "LoadBalancer",
             "ports": [{"port": port, "protocol": "TCP"}],
             "externalTrafficPolicy": "Local" if local else "Cluster",
+            **({"ipFamilyPolicy": "RequireDualStack"} if dual else {}),
         },
     }
 

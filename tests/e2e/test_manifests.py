@@ -15,6 +15,8 @@ from tests.lab import Peer, wait_until
 
 REPLICAS = ("leviathan1", "leviathan2")
 OVERLAYS = ["", "overlays/daemonset", "overlays/own-bgppeers"]
+WITH_RIGHTS = "overlays/replicas"
+"""It has rights on its host, and so more objections."""
 
 
 @pytest.fixture
@@ -30,7 +32,7 @@ def test_the_one_file_is_what_the_folder_makes() -> None:
     assert onefile.FILE.read_text() == onefile.whole()
 
 
-@pytest.mark.parametrize("overlay", [*OVERLAYS, "overlays/replicas"])
+@pytest.mark.parametrize("overlay", [*OVERLAYS, WITH_RIGHTS])
 def test_the_api_server_takes_every_object(world: World, overlay: str) -> None:
     """Every field is known to it, and every object valid. Its namespace has to be there for that."""
     world.cluster.apply(objects.namespace(NAMESPACE))

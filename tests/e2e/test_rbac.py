@@ -7,14 +7,17 @@ import pytest
 import yaml
 
 from tests.e2e.apiserver import ROOT, path_of
-from tests.e2e.kubelet import Pod
+from tests.e2e.kubelet import NAMESPACE, Pod
 from tests.e2e.objects import METALLB, Object, bgp_peer
 from tests.e2e.world import World
 from tests.lab import wait_until
 
 TOLD = 15.0
 """Seconds until Onepeer has said what it may not do."""
-ROLES = [one for one in yaml.safe_load_all((ROOT / "deploy/base/rbac.yaml").read_text()) if "Role" in one["kind"][-5:]]
+OVERLAY = "overlays/replicas"
+"""Several replicas may all that one may, and more."""
+TEXTS = [(ROOT / "deploy" / folder / "rbac.yaml").read_text() for folder in ("base", OVERLAY)]
+ROLES = [one for text in TEXTS for one in yaml.safe_load_all(text) if "Role" in one["kind"][-5:]]
 Verb = tuple[str, str | None, str, str]
 """Kind and namespace of the role, resource, verb."""
 
@@ -32,7 +35,7 @@ def _verbs() -> list[Verb]:
 @pytest.fixture(scope="module")
 def pod(world: World) -> Iterator[Pod]:
     """Onepeer's pod; each test starts its container anew, with the roles as they then are."""
-    yield world.deploy()
+    yield world.deploy(OVERLAY)
     for role in ROLES:
         _put(world, role)
     world.undeploy()
@@ -54,13 +57,15 @@ def test_a_missing_verb_is_named(world: World, pod: Pod, verb: Verb) -> None:
 
 
 def test_the_token_opens_nothing_else(world: World, pod: Pod) -> None:
-    """No Secret, no change of a Node, no BGPPeer outside MetalLB's namespace, no pod."""
+    """No Secret but one, no change of a Node, no BGPPeer outside MetalLB's namespace, no pod."""
     for role in ROLES:
         _put(world, role)
     account = ("auth", "can-i", "--as=system:serviceaccount:onepeer-system:onepeer")
     for asked in (
         "get secrets -n metallb-system",
         "list secrets -n onepeer-system",
+        "get secrets/onepeer-passwords -n onepeer-system",
+        "get leases -n kube-system",
         "patch nodes",
         "delete nodes",
         "create bgppeers.metallb.io -n default",
@@ -72,7 +77,10 @@ def test_the_token_opens_nothing_else(world: World, pod: Pod) -> None:
 
 
 def _give_it_work(world: World, verb: str) -> None:
-    """What makes it want to write: its BGPPeer is missing, or there is one of its own too many."""
+    """What makes it want to write: its BGPPeer, Leases and key are missing, or there is a peer of its own too many."""
+    for kind in ("leases", "secrets"):
+        for one in world.cluster.get(kind, namespace=NAMESPACE)["items"] if verb == "create" else ():
+            world.cluster.delete(kind, one["metadata"]["name"], NAMESPACE)
     for peer in world.cluster.get("bgppeers", namespace=METALLB)["items"]:
         world.cluster.delete("bgppeers", peer["metadata"]["name"], METALLB)
     if verb == "delete":

@@ -3,6 +3,8 @@
 import re
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.e2e import objects
@@ -135,6 +137,27 @@ class World:
     def two_minutes_pass(self) -> None:
         """After Onepeer was away: FRR tries again only every 120 s, and no test waits for that."""
         self.speakers["leviathan3"].dial_now()
+
+    @contextmanager
+    def dual_stack(self, *names: str) -> Iterator[None]:
+        """These nodes, the router and the client have IPv6 as well, and the router speaks it with Onepeer."""
+        hosts = [self.hosts[name] for name in names]
+        ends = [(self.router_host, "fd00:3::1/64 dev eth0"), (self.router_host, "fd00:99::1/64 dev to-client")]
+        ends += [(self.client, "fd00:99::2/64 dev to-router")]
+        ends += [(host, f"fd00:3::{host.v4.rpartition('.')[2]}/64 dev eth0") for host in hosts]
+        for host, end in ends:
+            host.ip(f"addr add {end} nodad")
+            host.addresses = (*host.addresses, end.partition("/")[0])
+        for host, via in ((self.client, "fd00:99::1"), *((host, "fd00:3::1") for host in hosts)):
+            host.ip(f"route add default via {via}")
+        self.router.replace_peers([Peer(ONEPEER, ASN, families=(4, 6))])
+        try:
+            yield
+        finally:
+            for host, end in ends:
+                host.ip(f"addr del {end}")
+                host.addresses = tuple(address for address in host.addresses if ":" not in address)
+            self.router.replace_peers([Peer(ONEPEER, ASN)])
 
     # --- services ---
 

@@ -1,0 +1,103 @@
+"""A cluster whose speakers are all of MetalLB's frr-k8s kind: what native speakers stand in the way of."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e import objects
+from tests.e2e.objects import METALLB
+from tests.e2e.world import FRR_SOON, NATIVE, PORT, SOON, TRAEFIK, World
+from tests.lab import Banner, flows, holds_for, wait_until
+
+NODE, NEWCOMER = "leviathan3", "leviathan2"
+OURS = "onepeer-192-168-3-31"
+DUAL = ("192.168.50.1", "fd00:50::1")
+
+
+@pytest.fixture(scope="module")
+def frr_only(world: World) -> Iterator[World]:
+    """Without the native speakers; Onepeer runs, and Traefik is on the one node that has a speaker."""
+    for name in NATIVE:
+        world.speakers[name].stop()
+        world.cluster.delete("pods", f"speaker-{name}", METALLB)
+    members, world.members = world.members, (NODE,)
+    world.deploy()
+    world.serve("traefik", TRAEFIK)
+    world.routed(TRAEFIK, NODE)
+    yield world
+    world.withdraw("traefik")
+    world.members = members
+    world.undeploy()
+    for name in NATIVE:
+        world.speakers[name].register()
+        world.speakers[name].start()
+
+
+def test_an_frr_node_is_back_within_seconds_of_onepeers_return(frr_only: World) -> None:
+    """FRR would dial again after 120 s; Onepeer has said connectTime, for no speaker is native."""
+    pod = frr_only.pod
+    assert pod is not None
+    assert _connect_time(frr_only) == "1s"
+    pod.crash()
+    wait_until(lambda: not _has_session(frr_only), FRR_SOON, "FRR has noticed", every=0.5)
+    holds_for(lambda: not _has_session(frr_only), 5, "it dials in vain", every=0.5)
+    pod.launch()
+    begun = time.monotonic()
+    wait_until(lambda: NODE in str(pod.events("session_established")), SOON, "it is back", seen=pod.output)
+    print(f"\nthe frr-k8s node was back {time.monotonic() - begun:.1f} s after Onepeer's start")
+    frr_only.routed(TRAEFIK, NODE)
+
+
+def test_a_native_speaker_that_joins_is_not_kept_from_its_configuration(frr_only: World) -> None:
+    """It would refuse all of it for a connectTime in any BGPPeer, so Onepeer takes it back before."""
+    speaker = frr_only.speakers[NEWCOMER]
+    speaker.register()
+    speaker.start()
+    try:
+        wait_until(lambda: _connect_time(frr_only) is None, SOON, "connectTime is taken back")
+        frr_only.routed(TRAEFIK, NODE, NEWCOMER)
+    finally:
+        speaker.stop()
+        frr_only.cluster.delete("pods", f"speaker-{NEWCOMER}", METALLB)
+    wait_until(lambda: _connect_time(frr_only) == "1s", SOON, "it is said again")
+
+
+@pytest.fixture
+def dual_stack(frr_only: World) -> Iterator[World]:
+    """The same with IPv6: in the Node, on Onepeer's host, on the router and behind it; with a pool of both families."""
+    world, pod = frr_only, frr_only.pod
+    assert pod is not None
+    with world.dual_stack("leviathan1", NODE):
+        world.speakers[NODE].register()
+        pod.stop()
+        pod.start()
+        pool = objects.pool("dual", "192.168.50.0/28", "fd00:50::/120")
+        world.cluster.apply(pool, objects.advertisement("dual", ["dual"]))
+        yield world
+        world.withdraw("dual")
+        world.cluster.delete("bgpadvertisements", "dual", METALLB)
+        world.cluster.delete("ipaddresspools", "dual", METALLB)
+    world.speakers[NODE].register()
+
+
+def test_a_dual_stack_service_is_reached_over_both_families(dual_stack: World) -> None:
+    """A session for each family, from the addresses of the Node object; native speakers announce IPv4 alone."""
+    world, node = dual_stack, dual_stack.hosts[NODE]
+    world.cluster.apply(objects.endpoints("dual", NODE), objects.service("dual", ",".join(DUAL), dual=True))
+    for address in DUAL:
+        node.add_service_address(address)
+        Banner(node, address, PORT)
+    world.routed(DUAL[0], NODE)
+    wait_until(lambda: world.router_host.route(f"{DUAL[1]}/128") == [node.v6], FRR_SOON, "IPv6", seen=world.story)
+    for address in DUAL:
+        assert set(flows(world.client, address, PORT, 20)) == {NODE}
+
+
+def _connect_time(world: World) -> str | None:
+    found = world.cluster.find("bgppeers", OURS, METALLB)
+    return found["spec"].get("connectTime") if found else "no peer"
+
+
+def _has_session(world: World) -> bool:
+    return "Established" in world.speakers[NODE].vtysh("show bgp neighbors")

@@ -1,0 +1,67 @@
+"""Three replicas, one line on the router: `overlays/replicas` as people apply it, Leases of a real API server."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.kubelet import Pod
+from tests.e2e.world import ASN, FRR_SOON, GITEA, NATIVE, ONEPEER, SOON, TRAEFIK, Ping, World
+from tests.lab import Peer, wait_until
+
+SHARED = "192.168.3.9"
+"""The `local_address` of the overlay."""
+HOSTS = ("leviathan1", "leviathan2", "leviathan3")
+
+
+@pytest.fixture
+def replicas(native: World) -> Iterator[list[Pod]]:
+    """All three, each with every node; the router has Traefik's routes."""
+    native.router.replace_peers([Peer(SHARED, ASN)])
+    for name in HOSTS:
+        native.label(name)
+    first = native.deploy("overlays/replicas", node=HOSTS[0])
+    pods = [first]
+    for name in HOSTS[1:]:
+        pod = Pod(native.cluster, native.hosts[name])
+        pod.schedule()
+        pod.start()
+        pods.append(pod)
+    native.serve("traefik", TRAEFIK)
+    native.routed(TRAEFIK, *NATIVE)
+    yield pods
+    native.withdraw("traefik", "gitea")
+    for pod in pods[1:]:
+        pod.remove()
+    native.undeploy()
+    native.router.replace_peers([Peer(ONEPEER, ASN)])
+
+
+def test_the_leader_is_stopped_and_the_router_sees_nothing(native: World, replicas: list[Pod]) -> None:
+    """As a drain does it. Another goes on with the live session: not a packet is lost, and it never was down."""
+    for pod in replicas:
+        wait_until(lambda pod=pod: set(pod.status()["nodes_up"]) == set(NATIVE), FRR_SOON, "each has every node")
+    leader = _leader(replicas)
+    wait_until(lambda: len(_lead(leader)["followers"]) == 2, SOON, "both others could go on", seen=leader.output)
+    before = native.router.neighbor(SHARED)["connectionsEstablished"]
+    ping = Ping(native, TRAEFIK)
+    leader.stop()
+    others = [pod for pod in replicas if pod is not leader]
+    wait_until(lambda: _leader(others), SOON, "another leads", seen=others[0].output)
+    native.serve("gitea", GITEA)
+    native.routed(GITEA, *NATIVE)
+    lost, sent = ping.lost()
+    print(f"\nthe leader of three was stopped: {lost} of {sent} packets lost")
+    assert lost == 0
+    assert native.router.neighbor(SHARED)["connectionsEstablished"] == before
+
+
+def _leader(pods: list[Pod]) -> Pod:
+    """Whoever leads, once somebody does."""
+    leading: list[Pod] = wait_until(lambda: [pod for pod in pods if _lead(pod)["role"] == "leads"], SOON, "one leads")
+    (leader,) = leading
+    return leader
+
+
+def _lead(pod: Pod) -> dict[str, list[str]]:
+    (router,) = pod.status()["routers"]
+    return dict(router["lead"])
