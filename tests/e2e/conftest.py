@@ -1,4 +1,4 @@
-"""The cluster that all e2e tests share. Run by `make e2e`, which is `pytest tests/e2e`."""
+"""The cluster that all e2e tests share. `make e2e` is `pytest tests/e2e` in two halves."""
 
 import subprocess
 from collections.abc import Iterator
