@@ -1,17 +1,54 @@
 """A cluster whose speakers are all of MetalLB's frr-k8s kind: what native speakers stand in the way of."""
 
+import json
 import time
 from collections.abc import Iterator
 
 import pytest
 
 from tests.e2e import objects
+from tests.e2e.apiserver import Refused, path_of
 from tests.e2e.objects import METALLB
 from tests.e2e.world import FRR_SOON, NATIVE, PORT, SOON, TRAEFIK, World
 from tests.lab import Banner, flows, holds_for, wait_until
 
 NODE, NEWCOMER = "leviathan3", "leviathan2"
 OURS = "onepeer-192-168-3-31"
+WEBHOOK: objects.Object = {
+    "apiVersion": "v1",
+    "kind": "List",
+    "items": [
+        {
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingAdmissionPolicy",
+            "metadata": {"name": "native"},
+            "spec": {
+                "matchConstraints": {
+                    "resourceRules": [
+                        {
+                            "apiGroups": ["metallb.io"],
+                            "apiVersions": ["v1beta2"],
+                            "operations": ["CREATE", "UPDATE"],
+                            "resources": ["bgppeers"],
+                        }
+                    ]
+                },
+                "validations": [
+                    {
+                        "expression": "!has(object.spec.connectTime)",
+                        "message": "peer 192.168.3.31 has connect time set on native bgp mode",
+                    }
+                ],
+            },
+        },
+        {
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingAdmissionPolicyBinding",
+            "metadata": {"name": "native"},
+            "spec": {"policyName": "native", "validationActions": ["Deny"]},
+        },
+    ],
+}
 DUAL = ("192.168.50.1", "fd00:50::1")
 
 
@@ -61,6 +98,27 @@ def test_a_native_speaker_that_joins_is_not_kept_from_its_configuration(frr_only
         speaker.stop()
         frr_only.cluster.delete("pods", f"speaker-{NEWCOMER}", METALLB)
     wait_until(lambda: _connect_time(frr_only) == "1s", SOON, "it is said again")
+
+
+def test_a_webhook_that_takes_no_connect_time_gets_none(frr_only: World) -> None:
+    """MetalLB's controller judges BGPPeers by its own mode. A policy of the API server stands in for its webhook, which
+    needs a Service network; the words are MetalLB's."""
+    frr_only.cluster.kubectl("apply", "-f", "-", stdin=json.dumps(WEBHOOK))
+    try:
+        wait_until(lambda: _is_refused(frr_only), SOON, "the policy is in force", every=0.2)
+        frr_only.cluster.delete("bgppeers", OURS, METALLB)
+        wait_until(lambda: _connect_time(frr_only) is None, FRR_SOON, "the peer is made without", every=0.2)
+    finally:
+        frr_only.cluster.kubectl("delete", "-f", "-", stdin=json.dumps(WEBHOOK))
+
+
+def _is_refused(world: World) -> bool:
+    tried = objects.bgp_peer("tried", "192.168.3.99", connectTime="1s")
+    try:
+        world.cluster.request("POST", path_of("bgppeers", namespace=METALLB) + "?dryRun=All", tried)
+    except Refused as error:
+        return "native bgp mode" in str(error)
+    return False
 
 
 @pytest.fixture
