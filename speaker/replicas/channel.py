@@ -142,7 +142,7 @@ class Door:
         try:
             tune(writer.get_extra_info("socket"))
             await self._answer(await greet(reader, writer, self._key, caller=False))
-        except ChannelError as error:
+        except (ChannelError, ValueError, TypeError, KeyError) as error:
             self._refuse(caller, str(error))
         except (OSError, EOFError, TimeoutError):
             pass  # a caller that has gone; it calls again

@@ -234,6 +234,8 @@ class Lead:
 
     async def _turn(self) -> None:
         now = self._loop.time()
+        if self.role is not Role.LEADS:
+            self.candidate.wants = not self._stopping  # also after the Lease was given away
         if self.role is Role.LEADS:
             self.publisher.beat()
             await self._lead(now)
@@ -241,7 +243,9 @@ class Lead:
                 await self._keep_quiet(self._wanted_quiet(now))
         elif self._may_lead(now):
             await self._take(now)
-        elif self.following.copies.offered:
+        else:
+            self.conflict = None
+        if self.following.copies.offered:
             self.following.copies.offered = False
             self.lease.look()
 
@@ -389,6 +393,8 @@ class Lead:
             return
         by_lease = self.candidate.others_after - begun if self.candidate.leads(begun) else self.candidate.seconds
         seconds = int(by_lease - SLACK)
+        if seconds < 1:
+            return  # the Lease is renewed in a moment
         if self._first:
             self._first = False
             with suppress(OSError):  # without nf_tables nothing was left by the process before
