@@ -18,7 +18,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv4Address
 from typing import Final, NoReturn
 
 import structlog
@@ -27,11 +26,11 @@ from speaker.cluster.kube.candidate import Candidate
 from speaker.cluster.kube.lease import Lease
 from speaker.config import Router
 from speaker.log import LogEvent
-from speaker.net.quiet import keep_quiet, speak_again
 from speaker.peers.router import RouterPeer
 from speaker.peers.seldom import Seldom
 from speaker.replicas.channel import BEAT, SILENCE, Link
 from speaker.replicas.follower import Following
+from speaker.replicas.goodbyes import Goodbyes
 from speaker.replicas.ground import Ground, GroundError
 from speaker.replicas.messages import Follow, Kind, State
 from speaker.replicas.publisher import Follower, Publisher
@@ -55,10 +54,6 @@ REST: Final = 10.0
 """Seconds after a takeover before a leader hands over by its own choice."""
 
 SAY_AGAIN: Final = 60.0
-
-
-Ends = tuple[tuple[IPv4Address, int], tuple[IPv4Address, int]]
-"""Of a connection: ours and the router's."""
 
 
 def shown(holder: str) -> str:
@@ -122,8 +117,7 @@ class Lead:
         self._led_since = 0.0
         self._unfit_since: float | None = None
         self._stopping = False
-        self._quiet: dict[int, Ends] = {}
-        self._first = True
+        self._goodbyes = Goodbyes(self._trouble)
         for lane in lanes:
             lane.witness = self.publisher
 
@@ -214,7 +208,7 @@ class Lead:
         await self._let_go()
         link.send(Kind.GIVEN, b"")
         await link.drain()
-        await self._keep_quiet({})
+        await self._goodbyes.keep([])
         took = round(self._loop.time() - begun, 4)
         self._log.info(LogEvent.HANDED_OVER, to=shown(self.candidate.holder), took=took)
 
@@ -240,7 +234,7 @@ class Lead:
             self.publisher.beat()
             await self._lead(now)
             if self.role is Role.LEADS:
-                await self._keep_quiet(self._wanted_quiet(now))
+                await self._goodbyes.keep(self._spare(now))
         elif self._may_lead(now):
             await self._take(now)
         else:
@@ -298,29 +292,11 @@ class Lead:
             self._unfit_since, self._led_since = None, now
             await self._offer(best)
 
-    def _wanted_quiet(self, now: float) -> dict[int, Ends]:
-        """The connections that another replica could go on with, if our process were killed."""
-        up = {lane.lane: lane.up for lane in self.lanes if lane.up is not None}
+    def _spare(self, now: float) -> list[RouterPeer]:
+        """The lanes that another replica could go on with, if our process were killed."""
+        up = [lane for lane in self.lanes if lane.up is not None]
         there = (f.state for f in self.publisher.followers if f.state is not None and now - f.heard < SILENCE)
-        if self._stopping or not any(state.sessions >= len(up) for state in there):
-            return {}
-        named = {number: (one.local, one.remote) for number, one in up.items()}
-        return {
-            number: ((IPv4Address(local[0]), local[1]), (IPv4Address(remote[0]), remote[1]))
-            for number, (local, remote) in named.items()
-            if local is not None and remote is not None
-        }
-
-    async def _keep_quiet(self, wanted: dict[int, Ends]) -> None:
-        """See speaker.net.quiet. Each change waits some milliseconds for the kernel, which sessions must not."""
-        try:
-            for number in [n for n, ends in self._quiet.items() if wanted.get(n) != ends]:
-                await asyncio.to_thread(speak_again, self._quiet.pop(number)[0][0])
-            for number in wanted.keys() - self._quiet.keys():
-                await asyncio.to_thread(keep_quiet, *wanted[number])
-                self._quiet[number] = wanted[number]
-        except OSError as error:
-            self._trouble(f"a killed process would end its sessions: nf_tables: {error}")
+        return up if not self._stopping and any(state.sessions >= len(up) for state in there) else []
 
     def best_follower(self, now: float) -> Follower | None:
         """The one to hand over to."""
@@ -340,14 +316,14 @@ class Lead:
         follower = self.best_follower(self._loop.time())
         if self.role is not Role.LEADS or follower is None:
             async with self._busy:
-                await self._keep_quiet({})
+                await self._goodbyes.keep([])
             return self.role is not Role.LEADS
         await self._offer(follower)
         with suppress(TimeoutError):
             async with asyncio.timeout(HANDOVER):
                 await self._gone.wait()
         async with self._busy:
-            await self._keep_quiet({})
+            await self._goodbyes.keep([])
         return self.role is not Role.LEADS
 
     async def close(self) -> None:
@@ -395,11 +371,7 @@ class Lead:
         seconds = int(by_lease - SLACK)
         if seconds < 1:
             return  # the Lease is renewed in a moment
-        if self._first:
-            self._first = False
-            with suppress(OSError):  # without nf_tables nothing was left by the process before
-                for address in self.router.local_addresses:
-                    await asyncio.to_thread(speak_again, IPv4Address(str(address)))
+        await self._goodbyes.clean(self.router.local_addresses)
         self._held_until = float("inf")
         copies = self.following.copies
         self.role = Role.LEADS
@@ -425,7 +397,7 @@ class Lead:
     async def _lose(self, why: str) -> None:
         self._log.warning(LogEvent.LEAD_LOST, why=why, holder=shown(self.candidate.holder))
         await self._let_go()
-        await self._keep_quiet({})
+        await self._goodbyes.keep([])
 
     async def _let_go(self) -> None:
         self.role = Role.FOLLOWS

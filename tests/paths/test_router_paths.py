@@ -243,3 +243,33 @@ def test_a_path_that_must_not_be_told_takes_no_lane() -> None:
     lab.announce(NODES[1], P, quiet=True)
     assert len(lab.next_hops(P)) == 1
     assert NotPlaced.LANES_FULL not in lab.router.where(Family.IPV4, P).values()
+
+
+@pytest.mark.parametrize(("lanes", "agreed"), [(1, PLAIN), (1, MANY), (3, PLAIN)])
+def test_a_replica_that_goes_on_with_live_sessions_moves_nothing_and_withdraws_what_is_gone_in_the_end(
+    lanes: int, agreed: Negotiated
+) -> None:
+    """Its own tables may lack what a node has not told it yet: nothing is withdrawn before they are whole."""
+    old, new = full(lanes=lanes), full(lanes=lanes)
+    for lane in range(lanes):
+        old.up(lane, agreed)
+    before = [dict(old.sessions[lane].held) for lane in range(lanes)]
+    gone = next(node for node in NODES if node.address.packed in old.next_hops(P))
+    new.withdraw(gone, P)
+    new.router.gather()
+    for lane in range(lanes):
+        outs = old.router.outs(lane)
+        held = {f: {i: {p: e.next_hop for p, e in sent.items()} for i, sent in o.sent.items()} for f, o in outs.items()}
+        new.router.session_up(lane, agreed, Stance(64512, b"\1\1\1\1", ibgp=True, as4=True, max_size=4096))
+        new.router.inherit(lane, held, told_end=True)
+    new.router.gathered(whole=False)
+    new.sessions = old.sessions
+    new.read()
+    rest = [{key: a for key, a in session.items() if key[2] != P} for session in before]
+    for lane in range(lanes):
+        assert {key: a for key, a in new.sessions[lane].held.items() if key[2] != P} == rest[lane]
+    new.router.end_of_rib()
+    new.read()
+    assert gone.address.packed not in new.next_hops(P)
+    assert len(new.next_hops(P)) == (3 if agreed is MANY else lanes)
+    assert not any(session.ends for session in new.sessions.values())
