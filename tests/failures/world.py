@@ -134,8 +134,16 @@ class World:
         wait_until(self._all_hot, WHOLE, "every replica is hot", seen=self.story, every=0.2)
 
     def _all_hot(self) -> bool:
-        return all(
-            replica.ready() and len(replica.said()["nodes_up"]) == len(NODES) for replica in self.replicas.values()
+        if not all(replica.ready() for replica in self.replicas.values()):
+            return False
+        said = [replica.said() for replica in self.replicas.values()]
+        leads = [one["routers"][0]["lead"] or {} for one in said]
+        followed = [len(lead["followers"]) for lead in leads if lead.get("role") == "leads"]
+        mirrored = [lead["mirrored"] for lead in leads if lead.get("role") == "follows"]
+        return (
+            all(len(one["nodes_up"]) == len(NODES) for one in said)
+            and followed == [len(self.replicas) - 1]
+            and mirrored == [self.variant.lanes] * (len(self.replicas) - 1)
         )
 
     def stream(self) -> Stream:
