@@ -40,13 +40,13 @@ def measure(world: World, row: Row) -> Outcome:
     off = next(failure)
     while time.monotonic() - begun < row.lasts:
         time.sleep(0.1)
-    world.wait_whole(without=off)
+    world.wait_whole(without=off.gone)
     whole = time.monotonic() - begun - row.lasts
     time.sleep(AFTER)
     loss = stream.stop()
-    broken = sum(flow.broken and flow.node not in off for flow in flows.end())
+    broken = sum(flow.broken and flow.node not in off.own for flow in flows.end())
     more = world.router.flaps() - flaps
     ways = tuple(way for name, replica in world.replicas.items() for way in replica.ways(seen[name]))
     next(failure, None)
     world.wait_whole()
-    return Outcome(loss.sent, loss.beside(*off), loss.lost - loss.beside(*off), broken, more, whole, ways)
+    return Outcome(loss.sent, loss.beside(*off.own), loss.lost - loss.beside(*off.own), broken, more, whole, ways)

@@ -22,10 +22,12 @@ def tables(results: Results) -> str:
     parts = []
     for router, rows in results.items():
         lines = [f"\n### {router}\n", "| " + " | ".join(HEADINGS) + " |", "| --- " * len(HEADINGS) + "|"]
-        lines += ["| " + " | ".join([name, *_cells(runs)]) + " |" for name, runs in rows.items()]
+        lines += ["| " + " | ".join([name, *_cells(runs)]) + " |" for name, runs in rows.items() if runs]
         parts.append("\n".join(lines) + "\n")
-    runs = {len(outcomes) for rows in results.values() for outcomes in rows.values()}
-    note = f"\nMedian (and worst) of {min(runs)} runs; {RATE} packets a second, {LONG_FLOWS} TCP connections.\n"
+    runs = {len(outcomes) for rows in results.values() for outcomes in rows.values() if outcomes}
+    note = (
+        f"\nMedian (and worst) of {min(runs, default=0)} runs; {RATE} packets a second, {LONG_FLOWS} TCP connections.\n"
+    )
     return note + "".join(parts) + "\n"
 
 

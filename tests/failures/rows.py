@@ -1,7 +1,7 @@
 """What is done to the world? One row of docs/failures.md each: it hurts, is waited for, and is mended.
 
-A row is a generator function: what stands before its first `yield` is the failure, and what it yields are the nodes
-whose own packets it must cost (they are off the wire); what follows mends it, after all is whole again.
+A row is a generator function: what stands before its `yield` is the failure, what it yields is who is off, and what
+follows mends it, after all is whole again.
 """
 
 import signal
@@ -10,7 +10,21 @@ from dataclasses import dataclass
 
 from tests.failures.world import NODES, REPLICAS, World
 
-Failure = Callable[[World], Generator[tuple[str, ...], None, None]]
+
+@dataclass(frozen=True, slots=True)
+class Off:
+    """Whom a failure takes away.
+
+    own     nodes whose own packets it must cost: the router does not reach them
+    gone    nodes that have to leave the router, and cannot lead
+    """
+
+    own: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+
+
+Hurting = Generator[Off, None, None]
+Failure = Callable[[World], Hurting]
 
 FROZEN = 30.0
 """Seconds for which a leader is frozen at least: longer than any Lease."""
@@ -38,114 +52,114 @@ def _leader(world: World) -> str:
     return leader
 
 
-def leader_killed(world: World) -> Generator[tuple[str, ...], None, None]:
+def leader_killed(world: World) -> Hurting:
     leader = _leader(world)
     world.replicas[leader].crash()
-    yield ()
+    yield Off()
     world.replicas[leader].start()
 
 
-def leader_frozen(world: World) -> Generator[tuple[str, ...], None, None]:
+def leader_frozen(world: World) -> Hurting:
     leader = _leader(world)
     world.replicas[leader].signal(signal.SIGSTOP)
-    yield ()
+    yield Off()
     world.replicas[leader].signal(signal.SIGCONT)
 
 
-def leaders_host_vanishes(world: World) -> Generator[tuple[str, ...], None, None]:
+def leaders_host_vanishes(world: World) -> Hurting:
     leader = _leader(world)
     world.hosts[leader].unplug()
-    yield (leader,)
+    yield Off((leader,), (leader,))
     world.hosts[leader].plug()
 
 
-def planned_stop(world: World) -> Generator[tuple[str, ...], None, None]:
+def planned_stop(world: World) -> Hurting:
     leader = _leader(world)
     world.replicas[leader].stop()
-    yield ()
+    yield Off()
     world.replicas[leader].start()
 
 
-def rolling_update(world: World) -> Generator[tuple[str, ...], None, None]:
+def rolling_update(world: World) -> Hurting:
     for replica in world.replicas.values():
         replica.stop()
         replica.start()
         world.wait_hot()
-    yield ()
+    yield Off()
 
 
-def leader_without_api(world: World) -> Generator[tuple[str, ...], None, None]:
+def leader_without_api(world: World) -> Hurting:
     with world.cut(world.hosts[_leader(world)], world.cluster.host):
-        yield ()
+        yield Off()
 
 
-def leader_without_router(world: World) -> Generator[tuple[str, ...], None, None]:
+def leader_without_router(world: World) -> Hurting:
     leader = _leader(world)
     with world.cut(world.hosts[leader], world.router_host):
-        yield (leader,)
+        yield Off(own=(leader,))
 
 
-def leader_without_nodes(world: World) -> Generator[tuple[str, ...], None, None]:
+def leader_without_nodes(world: World) -> Hurting:
     leader = _leader(world)
     others = [world.hosts[name] for name in NODES if name != leader]
     with world.cut(world.hosts[leader], *others):
-        yield ()
+        yield Off()
 
 
-def api_killed(world: World) -> Generator[tuple[str, ...], None, None]:
+def api_killed(world: World) -> Hurting:
     world.cluster.kill_api()
-    yield ()
+    yield Off()
     world.cluster.start_api()
 
 
-def etcd_killed(world: World) -> Generator[tuple[str, ...], None, None]:
+def etcd_killed(world: World) -> Hurting:
     world.cluster.kill_etcd()
-    yield ()
+    yield Off()
     world.cluster.start_etcd()
 
 
-def router_restarts(world: World) -> Generator[tuple[str, ...], None, None]:
+def router_restarts(world: World) -> Hurting:
     world.router.crash()
     world.router.start()
-    yield ()
+    yield Off()
 
 
-def node_vanishes(world: World) -> Generator[tuple[str, ...], None, None]:
+def node_vanishes(world: World) -> Hurting:
     world.hosts[NODES[-1]].unplug()
-    yield (NODES[-1],)
+    yield Off((NODES[-1],), (NODES[-1],))
     world.hosts[NODES[-1]].plug()
 
 
-def speaker_restarts(world: World) -> Generator[tuple[str, ...], None, None]:
+def speaker_restarts(world: World) -> Hurting:
     speaker = world.speakers[NODES[-1]]
     speaker.stop()
     speaker.start()
-    yield ()
+    yield Off()
 
 
-def all_speakers_restart(world: World) -> Generator[tuple[str, ...], None, None]:
+def all_speakers_restart(world: World) -> Hurting:
     for speaker in world.speakers.values():
         speaker.stop()
     for speaker in world.speakers.values():
         speaker.start()
-    yield ()
+    yield Off()
 
 
-def leader_and_node_vanish(world: World) -> Generator[tuple[str, ...], None, None]:
+def leader_and_node_vanish(world: World) -> Hurting:
     leader = _leader(world)
     for name in (leader, NODES[-1]):
         world.hosts[name].unplug()
-    yield (leader, NODES[-1])
+    yield Off((leader, NODES[-1]), (leader, NODES[-1]))
     for name in (leader, NODES[-1]):
         world.hosts[name].plug()
 
 
-def two_replicas_killed(world: World) -> Generator[tuple[str, ...], None, None]:
+def two_replicas_killed(world: World) -> Hurting:
     leader = _leader(world)
     killed = [leader, next(name for name in REPLICAS if name != leader)]
     for name in killed:
         world.replicas[name].crash()
-    yield ()
+    yield Off()
     for name in killed:
         world.replicas[name].start()
 
