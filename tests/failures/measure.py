@@ -7,8 +7,8 @@ from tests.failures.rows import Row
 from tests.failures.world import SERVICE, World
 from tests.modes.traffic import LongFlows
 
-AFTER = 1.0
-"""Seconds of packets after all is whole, for what comes late."""
+BEFORE, AFTER = 1.0, 1.0
+"""Seconds of packets before the failure, so that every flow has come to some node, and after all is whole again."""
 LONG_FLOWS = 50
 
 
@@ -32,9 +32,11 @@ def measure(world: World, row: Row) -> Outcome:
     """Hurts, waits, mends. Raises NotInTime where it does not become whole again."""
     world.wait_whole()
     world.wait_hot()
+    world.wait_steady()
     flaps = world.router.flaps()
     seen = {name: len(replica.output()) for name, replica in world.replicas.items()}
     stream, flows = world.stream(), LongFlows(world.client, [SERVICE], LONG_FLOWS)
+    time.sleep(BEFORE)
     failure = row.failure(world)
     begun = time.monotonic()
     off = next(failure)

@@ -1,8 +1,10 @@
 """docs/failures.md: what the last whole run measured. The tables between the marks are written, the words stay."""
 
+import json
 import re
 import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from tests.failures.measure import LONG_FLOWS, Outcome
@@ -34,6 +36,19 @@ def tables(results: Results) -> str:
 def write(results: Results) -> None:
     """Puts the tables into the page."""
     DOCS.write_text(MARKS.sub(lambda found: found[1] + tables(results) + found[2], DOCS.read_text()))
+
+
+def save(results: Results, path: Path) -> None:
+    """Keeps the runs, so that routers can be tried in several processes and come together in one page."""
+    path.write_text(
+        json.dumps({r: {row: list(map(asdict, runs)) for row, runs in of.items()} for r, of in results.items()})
+    )
+
+
+def load(path: Path) -> Results:
+    """What `save` has kept."""
+    found = json.loads(path.read_text())
+    return {r: {row: [Outcome(**run) for run in runs] for row, runs in of.items()} for r, of in found.items()}
 
 
 def _cells(runs: Sequence[Outcome]) -> list[str]:

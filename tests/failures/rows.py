@@ -28,7 +28,7 @@ Failure = Callable[[World], Hurting]
 
 FROZEN = 30.0
 """Seconds for which a leader is frozen at least: longer than any Lease."""
-AWAY = 20.0
+AWAY = 12.0
 """Seconds for which the API server or etcd is away."""
 
 

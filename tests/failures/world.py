@@ -1,6 +1,7 @@
 """The machines, and what of them may be hurt: replicas, speakers, cables, the API server, the router."""
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -19,6 +20,8 @@ ROUTER = "192.168.3.1"
 NODES = tuple(f"leviathan{number}" for number in range(1, 6))
 REPLICAS = NODES[:3]
 SERVICE = "192.168.30.1"
+STEADY = 1.0
+"""Seconds without a change."""
 WHOLE = 90.0
 """Seconds until all is well again, at most: beside a router's hold time nothing of Onepeer's takes half as long."""
 
@@ -104,8 +107,9 @@ class World:
     # --- who leads, and is all well ---
 
     def leader(self) -> str | None:
-        """The one replica whose host has the first router-facing address; None while none or two have it."""
-        holders = [name for name, replica in self.replicas.items() if replica.holds(self.variant.addresses[0])]
+        """The one replica that runs and whose host has the first router-facing address; None while none or two do."""
+        running = {name: replica for name, replica in self.replicas.items() if replica.process is not None}
+        holders = [name for name, replica in running.items() if replica.holds(self.variant.addresses[0])]
         return holders[0] if len(holders) == 1 else None
 
     def next_hops(self) -> set[str]:
@@ -129,8 +133,16 @@ class World:
             and all(self.router.established(lane) for lane in self.variant.addresses)
         )
 
+    def wait_steady(self) -> None:
+        """The router's next hops have been the same for a second: nothing moves for what was mended before."""
+        seen, since = self.next_hops(), time.monotonic()
+        while time.monotonic() - since < STEADY:
+            time.sleep(0.05)
+            if (now := self.next_hops()) != seen:
+                seen, since = now, time.monotonic()
+
     def wait_hot(self) -> None:
-        """Every replica is there with a session of every node, and the leader's mirror is known to the others."""
+        """Every replica that runs has a session of every node, and those that follow know all that the leader does."""
         wait_until(self._all_hot, WHOLE, "every replica is hot", seen=self.story, every=0.2)
 
     def _all_hot(self) -> bool:
