@@ -21,6 +21,7 @@ from speaker.cli.common import (
     fail,
     show,
 )
+from speaker.cli.doctor import doctor
 from speaker.cli.explain import explain
 from speaker.cli.history import history
 from speaker.cli.render import Answer, Output
@@ -47,6 +48,7 @@ def onepeer() -> None:
     onepeer check -c onepeer.yaml      Are the settings right? What do I type into the router?
     onepeer run -c onepeer.yaml        Run it.
     onepeer status                     Is the router up, which nodes are missing, and why?
+    onepeer doctor                     It does not work: what stands in its way?
 
     \b
     Exit status: 0 = fine, 1 = a mistake in the settings, or Onepeer cannot be asked,
@@ -195,6 +197,7 @@ app.add_typer(
 
 
 app.command(short_help="Why is an address, a Service or a node missing?")(explain)
+app.command(short_help="What stands in Onepeer's way, and what to do?")(doctor)
 
 
 @app.command(short_help="The versions of this command and its parts.")

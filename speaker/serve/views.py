@@ -323,3 +323,21 @@ class ExplainView(_View):
     def lacking(self) -> bool:
         """Whether some node does not announce what it should."""
         return any(service.announced < service.wanted for service in self.services)
+
+
+class CheckedView(_View):
+    """One thing that `onepeer doctor` has looked at."""
+
+    check: str  # which check: "rights", "ports", ...
+    level: str  # doctor.findings.Level: ok, warning, problem
+    what: str
+    why: str  # empty where it is ok
+    way_out: str
+
+
+class DoctorView(_View):
+    """`onepeer doctor`: made by the command, of what it looked at itself."""
+
+    settings_file: str
+    level: str  # the worst
+    findings: list[CheckedView]

@@ -3,7 +3,7 @@
 from tests.cli.command import run
 from tests.serve.generated import check_page
 
-COMMANDS = ("run", "check", "status", "nodes", "routes", "history", "explain", "version", "router")
+COMMANDS = ("run", "check", "status", "nodes", "routes", "history", "explain", "doctor", "version", "router")
 ROUTER = ("lines", "migrate", "verify")
 
 
