@@ -1,7 +1,7 @@
 """What do we know of each node, and what does the audit make of it? Feeds speaker/audit from the running parts.
 
 A look takes 0.3 ms with 10 nodes and 30 Services, and 45 with 1000 of each (tests/audit/bench.py), so it is made every
-two seconds and not at each change: an alarm is a matter of half a minute.
+two seconds and not at each change, and less often where it takes long: an alarm is a matter of half a minute.
 """
 
 import asyncio
@@ -28,8 +28,9 @@ from speaker.peers.peering import Peering
 from speaker.serve import views
 from speaker.settings_selector import SelectorError, selector_of
 
-#: Seconds between two looks.
-LOOK = 2.0
+#: Seconds between two looks: LOOK at least, else REST times what the last one took, which is a hundredth of a core, and
+#: SELDOM at most.
+LOOK, REST, SELDOM = 2.0, 100, 10.0
 
 #: Seconds for which a dropped signature explains why a node with a password does not come.
 MD5_RECENT = 60.0
@@ -99,10 +100,13 @@ class Auditing:
 
     async def run(self) -> None:
         """Looks, and tells what is new, for ever."""
+        took = 0.0
         while True:
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(min(max(LOOK, REST * took), SELDOM))
+            begun = time.monotonic()
             self.look(time.time())
             self._tell()
+            took = time.monotonic() - begun
 
     def look(self, now: float) -> None:
         """Compares again; `now` is wall clock."""
