@@ -283,6 +283,7 @@ class Speaker:
             return RouterOffer(
                 hold_time=int(router.hold_time),
                 restart_time=restart_time,
+                long_lived=int(settings.graceful_restart.long_lived),
                 add_path=router.mode in ("auto", "addpath"),
                 strip=strip,
                 link_bandwidth=router.link_bandwidth,

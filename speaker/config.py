@@ -35,6 +35,7 @@ from speaker.settings_values import (
     JournalSize,
     LeaseTime,
     LocalAddresses,
+    LongLived,
     Name,
     ObjectName,
     PasswordFile,
@@ -169,6 +170,8 @@ class Guard(Section):
 class GracefulRestart(Section):
     restart_time: RestartTime = 120.0
     """Seconds the router goes on forwarding without us (RFC 4724); 0s = not offered. FRR's default."""
+    long_lived: LongLived = 3600.0
+    """Seconds beyond that for which routes are better than none (RFC 9494); 0s = not offered. An hour mends much."""
     wait: Wait = 60.0
     """Seconds a started Onepeer waits for its nodes, at most, before End-of-RIB. MetalLB redials in 58 s."""
 

@@ -224,6 +224,11 @@ def restart_time(value: object) -> float:
     return _whole_seconds(value, duration(value), 4095, "a restart time", "RFC 4724, 3")
 
 
+def long_lived(value: object) -> float:
+    """Seconds: 0..16777215 whole ones, for 24 bits of the capability carry it (RFC 9494, 3.1)."""
+    return _whole_seconds(value, duration(value), 2**24 - 1, "a long-lived stale time", "RFC 9494, 3.1")
+
+
 def connect_time(value: object) -> float:
     """Seconds: 1..65535 whole ones, as MetalLB's API has it."""
     seconds = duration(value)
@@ -440,6 +445,7 @@ Port = Annotated[int, BeforeValidator(whole_number), Field(ge=1, le=65535)]
 HoldTime = Annotated[float, BeforeValidator(hold_time)]
 RestartTime = Annotated[float, BeforeValidator(restart_time)]
 ConnectTime = Annotated[float, BeforeValidator(connect_time)]
+LongLived = Annotated[float, BeforeValidator(long_lived)]
 ProbeInterval = Annotated[float, BeforeValidator(probe_interval)]
 Hold = Annotated[float, BeforeValidator(hold)]
 LeaseTime = Annotated[float, BeforeValidator(lease_time)]

@@ -72,6 +72,7 @@ exa_log.disable()
 LIBRARY_ERRORS = (Notify, IndexError, KeyError, TypeError, ValueError, struct.error)
 
 _RESTARTING, _NOTIFICATION, _FORWARDING = 0x8, 0x4, 0x80
+_LONG_LIVED, _LONG_LIVED_SIZE = 71, 7
 _SHUTDOWN_WITH_TEXT = (CeaseSubcode.ADMINISTRATIVE_SHUTDOWN, CeaseSubcode.ADMINISTRATIVE_RESET)
 _SHUTDOWN_TEXT_MAX = 255
 _ADD_PATH_RECEIVE, _ADD_PATH_SEND = 1, 2
@@ -174,6 +175,8 @@ def _exa_open(offer: Offer) -> Any:
         capabilities[Capability.CODE.GRACEFUL_RESTART] = Graceful().set(
             flags, graceful.restart_time, [(*_exa_family(f), _FORWARDING) for f in graceful.families]
         )
+        if graceful.long_lived:
+            capabilities[_LONG_LIVED] = _LongLived(graceful)
     if offer.hostname:
         capabilities[Capability.CODE.HOSTNAME] = HostName(offer.hostname, "")
     return Open(
@@ -183,6 +186,28 @@ def _exa_open(offer: Offer) -> Any:
         RouterID(str(offer.router_id)),
         capabilities,
     )
+
+
+class _LongLived:
+    """The long-lived graceful restart capability (RFC 9494 3.1), which ExaBGP does not have."""
+
+    def __init__(self, graceful: GracefulRestart) -> None:
+        time = (graceful.long_lived or 0).to_bytes(3, "big")
+        self._value = b"".join(f.wire + bytes((_FORWARDING,)) + time for f in graceful.families)
+
+    def extract(self) -> list[bytes]:
+        """What ExaBGP packs."""
+        return [self._value]
+
+
+def _long_lived(capability: Any) -> int | None:
+    """The longest time that it names for a family of ours."""
+    if capability is None:
+        return None
+    value = bytes(capability.data)
+    whole = [value[at : at + _LONG_LIVED_SIZE] for at in range(0, len(value), _LONG_LIVED_SIZE)]
+    known = {family.wire for family in Family}
+    return max((int.from_bytes(one[4:], "big") for one in whole if one[:3] in known), default=0)
 
 
 def _exa_decode_open(body: bytes) -> Any:
@@ -226,13 +251,14 @@ def _peer_open(decoded: Any) -> PeerOpen:
         enhanced_refresh=code.ENHANCED_ROUTE_REFRESH in capabilities,
         extended_message=code.EXTENDED_MESSAGE in capabilities,
         add_path_receive=frozenset(f for f in Family if int(add_path.get(_exa_family(f), 0)) & _ADD_PATH_RECEIVE),
-        graceful_restart=_graceful(capabilities.get(code.GRACEFUL_RESTART)),
+        graceful_restart=_graceful(capabilities.get(code.GRACEFUL_RESTART), capabilities.get(_LONG_LIVED)),
         hostname=str(hostname.host_name) if hostname is not None else "",
         capabilities=tuple(sorted(int(c) for c in capabilities)),
     )
 
 
-def _graceful(capability: Any) -> GracefulRestart | None:
+def _graceful(capability: Any, long_lived: Any) -> GracefulRestart | None:
+    """RFC 9494 3.1: the long-lived capability counts only beside the other one."""
     if capability is None:
         return None
     return GracefulRestart(
@@ -240,6 +266,7 @@ def _graceful(capability: Any) -> GracefulRestart | None:
         restarting=bool(capability.restart_flag & _RESTARTING),
         notification=bool(capability.restart_flag & _NOTIFICATION),
         families=tuple(_families(family for family, flags in capability.items() if flags & _FORWARDING)),
+        long_lived=_long_lived(long_lived),
     )
 
 

@@ -20,12 +20,15 @@ class GracefulRestart:
     restarting      the R bit: the speaker has restarted, do not wait for its End-of-RIB
     notification    the N bit: a NOTIFICATION does not end the routes either
     families        whose forwarding state survives (the F bit)
+    long_lived      seconds for which the routes should be kept beyond that, as a last resort (RFC 9494); 0 says that
+                    the speaker keeps others' only, None that it knows nothing of it
     """
 
     restart_time: int
     restarting: bool
     notification: bool
     families: tuple[Family, ...]
+    long_lived: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -481,11 +481,14 @@ class Seats:
         sources, sets = list(paths), list(paths.values())
         if self._last is not None and self._last[0] == sources and self._last[1] == sets:
             return self._last[2]
-        if self._unseen:
-            paths = {source: attributes for source, attributes in paths.items() if self._may(attributes)}
         if not paths:
             return []
         costs = [self._costs.get(attributes) or self._cost(source, attributes) for source, attributes in paths.items()]
+        if self._unseen and UNSEEN in costs:
+            paths = {source: attributes for source, attributes in paths.items() if self._may(attributes)}
+            costs = [cost for cost in costs if cost is not UNSEEN]
+            if not paths:
+                return []
         alike = costs.count(costs[0]) == len(costs)
         groups = []
         enough = self._count if self._worse_too else 1

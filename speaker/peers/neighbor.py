@@ -415,6 +415,7 @@ def agreed(negotiated: Negotiated) -> list[str]:
         "enhanced-route-refresh": negotiated.enhanced_refresh,
         "extended-message": negotiated.max_size > 4096,
         "graceful-restart": negotiated.graceful is not None,
+        "long-lived-graceful-restart": negotiated.graceful is not None and negotiated.graceful.long_lived is not None,
     }
     families = [f"add-path-{family}" for family in negotiated.add_path_send]
     return [*map(str, negotiated.families), *(name for name, both in named.items() if both), *sorted(families)]

@@ -37,6 +37,7 @@ class RouterOffer:
     """What we offer to a router.
 
     hold_time, restart_time     whole seconds; a restart_time of 0 leaves graceful restart out
+    long_lived                  whole seconds beyond that (RFC 9494), 0 leaves it out
     add_path                    whether we offer to send several paths
     strip                       communities it must not see, as on the wire
     link_bandwidth              each path says its node's weight
@@ -44,6 +45,7 @@ class RouterOffer:
 
     hold_time: int
     restart_time: int
+    long_lived: int
     add_path: bool
     strip: frozenset[bytes]
     link_bandwidth: bool
@@ -160,7 +162,7 @@ class RouterPeer(Neighbor):
         graceful = None
         if wants.restart_time:
             # The R bit says "restarted": true until this process has once told the whole table.
-            graceful = GracefulRestart(wants.restart_time, not self.whole, True, families)
+            graceful = GracefulRestart(wants.restart_time, not self.whole, True, families, wants.long_lived or None)
         return Offer(
             local.asn,
             local.router_id,

@@ -206,3 +206,19 @@ def test_extended_optional_parameters_are_read() -> None:
     heard = codec.decode_open(body)
     assert (heard.asn, heard.families) == (64512, BOTH)
     assert len(message(1, body)) == int.from_bytes(message(1, body)[16:18], "big")
+
+
+def test_long_lived_graceful_restart_is_offered_for_each_family_with_its_time() -> None:
+    """RFC 9494 3.1: family, F bit, 24 bits of seconds; and it is read as it was written."""
+    graceful = GracefulRestart(120, False, True, BOTH, 3600)
+    opened = codec.encode_open(replace(TO_ROUTER, graceful_restart=graceful))
+    assert bytes.fromhex("470e 0001 01 80 000e10 0002 01 80 000e10") in opened
+    assert codec.offer_of(opened[19:]).graceful_restart == graceful
+
+
+def test_a_helper_without_families_of_its_own_is_known_as_one() -> None:
+    """BIRD's way: an empty capability."""
+    theirs = open_body((*METALLB, capability(64, "4078"), capability(71)))
+    agreed = codec.negotiate(replace(TO_ROUTER, graceful_restart=GracefulRestart(120, False, True, BOTH, 3600)), theirs)
+    assert agreed.graceful is not None
+    assert agreed.graceful.long_lived == 0

@@ -28,7 +28,13 @@ def test_traffic_flows_on_while_onepeer_restarts(net: Network, kind: type[Speake
     wait_until(lambda: not router.established(net.onepeer_host.v4), SOON, "the router sees the session end")
     assert net.router_host.route(PREFIX[4]) == hops
     onepeer.start()
-    _up_with_routes(net, router, hops)
+
+    def fresh() -> bool:
+        assert net.router_host.route(PREFIX[4]), "the service was away for a moment"
+        return router.established(net.onepeer_host.v4) and not _stale(router, PREFIX[4])
+
+    wait_until(fresh, CONVERGED, "nothing is stale", seen=net.logs)
+    net.sees(router, PREFIX[4], hops)
     answered = traffic.stop()
     assert answered[NOBODY] == 0
     assert set(answered) == {"n1", "n2", "n3"}
@@ -50,7 +56,7 @@ def _stale(router: Speaker, prefix: str) -> bool:
     if isinstance(router, FRR):
         return any(path.get("stale") for path in router.ask(f"show bgp ipv4 unicast {prefix} json")["paths"])
     assert isinstance(router, BIRD)
-    return "BGP.community: (65535, 6)" in router.birdc("show", "route", prefix, "all") or " s]" in router.birdc(
+    return "BGP.community: (65535,6)" in router.birdc("show", "route", prefix, "all") or " s]" in router.birdc(
         "show", "route", prefix
     )
 
@@ -120,3 +126,26 @@ def test_a_broken_settings_file_is_refused_and_nothing_changes(net: Network) -> 
     net.sees(router, "192.168.30.2/32", net.addresses(4, 1), SOON)
     assert isinstance(router, FRR)
     assert router.neighbor(net.onepeer_host.v4)["connectionsDropped"] == 0
+
+
+def test_a_router_keeps_what_it_has_while_onepeer_is_away_for_long(net: Network) -> None:
+    """Long-lived graceful restart (RFC 9494), which BIRD takes unasked: beyond restart_time the routes are better than
+    none. When Onepeer is back each node's path is fresh with the node's own return, and stale ones are worse."""
+    router = net.router(BIRD)
+    onepeer = net.onepeer(graceful_restart={"restart_time": "1s", "long_lived": "10m", "wait": "10s"})
+    net.nodes(FRR)
+    hops = net.addresses(4)
+    net.sees(router, PREFIX[4], hops)
+    (session,) = [one for one in onepeer.events("session_established") if one.get("router")]
+    assert "long-lived-graceful-restart" in session["capabilities"]
+    onepeer.crash()
+    wait_until(lambda: _stale(router, PREFIX[4]), 10, "restart_time is over, and the routes are stale")
+    assert net.router_host.route(PREFIX[4]) == hops
+    onepeer.start()
+
+    def fresh() -> bool:
+        assert net.router_host.route(PREFIX[4]), "the service was away for a moment"
+        return router.established(net.onepeer_host.v4) and not _stale(router, PREFIX[4])
+
+    wait_until(fresh, CONVERGED, "nothing is stale", seen=net.logs)
+    net.sees(router, PREFIX[4], hops)

@@ -273,3 +273,15 @@ def test_a_replica_that_goes_on_with_live_sessions_moves_nothing_and_withdraws_w
     assert gone.address.packed not in new.next_hops(P)
     assert len(new.next_hops(P)) == (3 if agreed is MANY else lanes)
     assert not any(session.ends for session in new.sessions.values())
+
+
+def test_a_path_that_must_not_be_told_takes_no_place_from_one_that_may() -> None:
+    """The first that is met of its kind, on the same prefix and a moment later."""
+    lab = Lab(lanes=2)
+    lab.up(0, PLAIN)
+    lab.announce(NODES[1], P)
+    lab.announce(NODES[0], P, quiet=True)
+    assert len(lab.next_hops(P)) == 1
+    lab.announce(NODES[0], PREFIXES[1], quiet=True)
+    lab.announce(NODES[1], PREFIXES[1])
+    assert len(lab.next_hops(PREFIXES[1])) == 1
