@@ -16,6 +16,7 @@ from speaker.routers.lines import lines as lines_for
 from speaker.routers.shown import read as read_shown
 from speaker.routers.terminal import UnreadableText
 from speaker.routers.typed import read as read_typed
+from speaker.routers.words import CannotSay
 from speaker.serve.views import RoutesView
 
 if TYPE_CHECKING:
@@ -93,7 +94,9 @@ def lines(
 ) -> None:
     """The lines to type into the router for these settings, and what takes them away again.
 
-    UniFi gateways and OPNsense take FRR's. A password is never printed: its file is named.
+    FRR's were tried on FRR. All others follow documentation and were not tried on a real router
+    (docs/routers.md has each source). What unifi prints goes into the file that is uploaded there,
+    what opnsense prints into the fields of os-frr. A password is never printed: its file is named.
 
     \b
     onepeer router lines -d edgeos -c onepeer.yaml
@@ -101,7 +104,10 @@ def lines(
     Exit status: 0 = printed, 1 = there are mistakes in the settings.
     """
     settings, found = _settings(config, router)
-    typed = lines_for(dialect, settings, found)
+    try:
+        typed = lines_for(dialect, settings, found)
+    except CannotSay as error:
+        fail(str(error))
     view = LinesView(router=found.name, dialect=dialect, lines=typed, undo=undo(dialect, found))
     page = [*map(line, view.lines), BLANK, line(Text("To undo it:", Tone.HEAD)), *map(line, view.undo)]
     show(output, Answer(view, page))
