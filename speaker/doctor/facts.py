@@ -126,6 +126,8 @@ class Facts:
     listening: tuple[Listening, ...] = ()
     ways: Mapping[Address, str | None] = field(default_factory=dict)
     """By which interface each router is reached; None where by none."""
+    far: frozenset[Address] = frozenset()
+    """Routers that are reached over another router."""
     sysctls: Mapping[str, int] = field(default_factory=dict)
     """`net/ipv4/conf/IF/NAME` of `all` and of the interfaces in `ways`."""
     knocks: tuple[Knocked, ...] = ()

@@ -121,6 +121,10 @@ def links(facts: Facts) -> Iterator[Finding]:
             yield warning(f"{card.name} towards router {router.name} has an MTU of {card.mtu}", why, way_out)
         else:
             yield ok(f"{card.name} towards router {router.name}, MTU {card.mtu}")
+        if router.ttl_security == 1 and router.address in facts.far:
+            why = "ttl_security is 1, and what comes from farther than one hop is dropped (RFC 5082)"
+            way_out = "raise ttl_security to the number of hops, here and there"
+            yield problem(f"router {router.name} is behind another router", why, way_out)
 
 
 def replicas(facts: Facts) -> Iterator[Finding]:

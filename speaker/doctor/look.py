@@ -45,7 +45,7 @@ async def look(settings: Settings, status: StatusView | None, silent: str, contr
     """`status`: what the Onepeer at the socket `control` says, or `silent`: why there is none."""
     process = _process(_pid_behind(control) if status is not None else None)
     roster, trouble = _roster(settings, status)
-    cards, ways = await _links(settings)
+    cards, ways, far = await _links(settings)
     ports = {settings.listen.port, 179}
     ports |= {settings.http.port} if settings.http else set()
     ports |= {settings.replicas.port} if settings.replicas else set()
@@ -64,6 +64,7 @@ async def look(settings: Settings, status: StatusView | None, silent: str, contr
         cards=cards,
         listening=tuple(_listening(ports)),
         ways=ways,
+        far=far,
         sysctls=_sysctls([card.name for card in cards]),
         knocks=await _knocks(settings, status),
         state_dir=_unwritable(settings.state_dir, process.pid),
@@ -141,12 +142,13 @@ def _sysctls(cards: Collection[str]) -> dict[str, int]:
     return found
 
 
-async def _links(settings: Settings) -> tuple[tuple[Card, ...], Mapping[Address, str | None]]:
-    """Interfaces with their addresses, and which of them leads to each router."""
+async def _links(settings: Settings) -> tuple[tuple[Card, ...], Mapping[Address, str | None], frozenset[Address]]:
+    """Interfaces with their addresses, which of them leads to each router, and the routers behind another one."""
     pyroute2 = importlib.import_module("pyroute2")
     held: dict[int, list[Held]] = {}
     names: dict[int, tuple[str, int]] = {}
     ways: dict[Address, str | None] = {}
+    far: set[Address] = set()
     async with pyroute2.AsyncIPRoute() as netlink:
         async for entry in await netlink.get_addr():
             own = entry.get("IFA_LOCAL") or entry.get("IFA_ADDRESS")
@@ -156,18 +158,21 @@ async def _links(settings: Settings) -> tuple[tuple[Card, ...], Mapping[Address,
         async for entry in await netlink.get_links():
             names[entry["index"]] = str(entry.get("IFLA_IFNAME")), int(entry.get("IFLA_MTU"))
         for router in settings.routers:
-            ways[router.address] = names.get(await _way(netlink, router.address), (None, 0))[0]
+            index, gateway = await _way(netlink, router.address)
+            ways[router.address] = names.get(index, (None, 0))[0]
+            far |= {router.address} if gateway else set()
     cards = (Card(name, mtu, tuple(held.get(index, ()))) for index, (name, mtu) in names.items())
-    return tuple(cards), ways
+    return tuple(cards), ways, frozenset(far)
 
 
-async def _way(netlink: Any, address: Address) -> int:
-    """The index of the interface towards it, 0 where there is none."""
+async def _way(netlink: Any, address: Address) -> tuple[int, bool]:
+    """The index of the interface towards it, 0 where there is none, and whether it is behind a gateway."""
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     try:
-        return int((await netlink.route("get", dst=str(address), family=family))[0].get("RTA_OIF") or 0)
+        route = (await netlink.route("get", dst=str(address), family=family))[0]
     except (OSError, LookupError, importlib.import_module("pyroute2.netlink.exceptions").NetlinkError):
-        return 0
+        return 0, False
+    return int(route.get("RTA_OIF") or 0), route.get("RTA_GATEWAY") is not None
 
 
 def _listening(ports: Collection[int]) -> list[Listening]:

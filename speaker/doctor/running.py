@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from speaker.config import Router
 from speaker.doctor.facts import Facts, Knock, Knocked
 from speaker.doctor.findings import Finding, ok, problem, warning
-from speaker.serve.views import RouterView
+from speaker.serve.views import LeadView, RouterView
 
 UP = "Established"
 
@@ -50,14 +50,32 @@ def routers(facts: Facts) -> Iterator[Finding]:
         knocks = [knock for knock in facts.knocks if knock.router == router.name]
         view = shown.get(router.name)
         up = view is not None and any(lane.session.state == UP for lane in view.lanes)
+        if view is not None and view.lead is not None:
+            yield from _lead(view.name, view.lead)
         if view is not None and up:
             yield from _session(view)
-        elif view is not None and view.lead is not None and view.lead.role == "follows" and view.lead.leader:
-            yield ok(f"router {router.name}: {view.lead.leader} leads, and has its session")
         elif router.connect == "passive":
             yield ok(f"router {router.name} dials us (connect: passive), so it was not called")
         for knock in () if up else knocks:
             yield _knock(router, knock)
+
+
+def _lead(name: str, lead: LeadView) -> Iterator[Finding]:
+    """Who speaks to it, and what is in the way of that."""
+    if lead.problem:
+        yield problem(f"router {name}: its Lease cannot be kept", lead.problem, "see RBAC and the API server below")
+    if lead.conflict:
+        why = f"the host with the MAC address {lead.conflict} has it"
+        yield problem(f"router {name}: the address is taken", why, "give local_addresses addresses that no host has")
+    if not lead.leader:
+        why = "no replica has its Lease and its addresses, so it gets nothing"
+        yield problem(f"router {name}: nobody leads", why, "see the log for takeover_trouble")
+    elif lead.role != "leads":
+        yield ok(f"router {name}: {lead.leader} leads, this replica follows with {lead.mirrored} of its sessions")
+    elif not lead.followers:
+        yield warning(f"router {name}: nobody follows", "no replica could go on if this one ends", "see onepeer status")
+    else:
+        yield ok(f"router {name}: this replica leads, {', '.join(lead.followers)} could go on")
 
 
 def _session(view: RouterView) -> Iterator[Finding]:

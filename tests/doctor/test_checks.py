@@ -7,6 +7,7 @@ import pytest
 
 from speaker.doctor.facts import Card, Held, Knock, Knocked, Listening, Process
 from speaker.doctor.findings import Level
+from speaker.serve.views import LeadView
 from tests.doctor.host import ALL, ROUTER, card, found, settings, told
 from tests.serve.example import status
 
@@ -91,6 +92,35 @@ def test_an_address_that_the_leader_holds_is_not_the_hosts_own() -> None:
     held = Card("ens18", 1500, (*card("192.168.3.10").held, *card("192.168.3.20", permanent=False).held))
     assert isinstance(held.held[1], Held)
     assert not [one for name, one in found(settings=MOVING, cards=(held,)) if name in ("addresses", "replicas")]
+
+
+def test_a_router_that_is_too_far_for_its_ttl_security_is_told() -> None:
+    """One hop is the link itself."""
+    near = settings(routers=[{"address": "192.168.3.1", "ttl_security": 1}])
+    assert not found(settings=near)
+    assert [one.what for _, one in found(settings=near, far=frozenset({ROUTER}))] == [
+        "router 192.168.3.1 is behind another router"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({}, "nobody follows"),
+        ({"followers": ["leviathan2"]}, ""),
+        ({"role": "follows", "leader": "leviathan2"}, ""),
+        ({"leader": "", "role": "follows"}, "nobody leads"),
+        ({"followers": ["leviathan2"], "conflict": "52:54:00:12:34:56"}, "the address is taken"),
+        ({"followers": ["leviathan2"], "problem": "403"}, "its Lease cannot be kept"),
+    ],
+)
+def test_replicas_that_could_not_go_on_are_told(changes: dict[str, Any], what: str) -> None:
+    """One that follows a leader is as it should be."""
+    alone = {"role": "leads", "leader": "leviathan1", "lease_age": 1.0, "problem": None, "followers": [], "mirrored": 0}
+    lead = LeadView.model_validate({**alone, "conflict": None, "taken": None, **changes})
+    router = status().routers[0].model_copy(update={"lead": lead})
+    hits = [one.what for name, one in found(status=status(routers=[router])) if name == "routers"]
+    assert hits == ([f"router edge: {what}"] if what else [])
 
 
 def test_a_kernel_without_md5_matters_only_to_who_has_a_password() -> None:
