@@ -101,6 +101,13 @@ def test_the_plugin_hands_on_context_and_status(tmp_path: Path) -> None:
     assert asked[1] == f"{flags} exec --stdin a --container=onepeer -- onepeer routes 192.168.30.1"
 
 
+def test_the_plugin_names_the_settings_in_the_pod_to_commands_that_read_them(tmp_path: Path) -> None:
+    """Where the manifests have put them."""
+    _plugin(tmp_path, "a", "doctor", "-o", "json")
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert asked[-1].endswith("-- onepeer doctor -c /etc/onepeer/onepeer.yaml -o json")
+
+
 @pytest.mark.parametrize(("words", "status"), [([], 2), (["run"], 2), (["--help"], 0)])
 def test_the_plugin_runs_nothing_that_it_does_not_know(tmp_path: Path, words: list[str], status: int) -> None:
     """Usage instead."""
