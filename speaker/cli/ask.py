@@ -24,7 +24,11 @@ PATIENCE = 10.0
 
 
 class CannotAsk(Exception):
-    """There is no answer; the text is for the user."""
+    """There is no answer; the text is for the user. `nobody`: there is not even a socket."""
+
+    def __init__(self, text: str, *, nobody: bool = False) -> None:
+        super().__init__(text)
+        self.nobody = nobody
 
 
 class Asker:
@@ -80,7 +84,8 @@ class Asker:
             why = f"what answers at {self._path} broke off"
             raise CannotAsk(f"{why}: it has just ended, or is no Onepeer; ask again") from None
         except OSError as error:
-            raise CannotAsk(self._unreachable(error)) from None
+            nobody = error.errno in (errno.ENOENT, errno.ENOTDIR)
+            raise CannotAsk(self._unreachable(error), nobody=nobody) from None
         finally:
             connection.close()
 

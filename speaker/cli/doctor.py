@@ -50,7 +50,7 @@ def doctor(
         settings = load(config) if config is not None else None
         if settings is not None and socket == SOCKET:
             socket = settings.control.socket
-        status, silent = _running(socket)
+        status, silent, mute = _running(socket)
         if settings is None:
             if status is None:
                 fail(f"there are no settings to look at: name them with -c FILE, for {silent}")
@@ -63,7 +63,7 @@ def doctor(
         view = DoctorView(settings_file=str(config), level=Level.PROBLEM, findings=wrong)
         show(output, Answer(view, doctor_page(view)))
         raise typer.Exit(FAILED) from None
-    facts = asyncio.run(look(settings, status, silent, socket))
+    facts = asyncio.run(look(settings, status, socket, silent=silent, mute=mute))
     found = [
         _checked("settings", Level.OK, f"{config} has no mistake", "", ""),
         *(_checked(name, one.level, one.what, one.why, one.way_out) for name, one in examine(facts)),
@@ -74,14 +74,14 @@ def doctor(
     raise typer.Exit(0 if worst is Level.OK else MISSING)
 
 
-def _running(socket: Path) -> tuple[StatusView | None, str]:
-    """What the running Onepeer says, or why none does."""
+def _running(socket: Path) -> tuple[StatusView | None, str, bool]:
+    """What the running Onepeer says, or why none does, and whether there is a socket all the same."""
     from speaker.cli.ask import Asker, CannotAsk
 
     try:
-        return Asker(socket).status(), ""
+        return Asker(socket).status(), "", False
     except CannotAsk as error:
-        return None, str(error)
+        return None, str(error), not error.nobody
 
 
 def _checked(check: str, level: Level, what: str, why: str, way_out: str) -> CheckedView:

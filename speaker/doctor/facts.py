@@ -115,6 +115,8 @@ class Facts:
     """Of the running Onepeer."""
     silent: str = ""
     """Why no running Onepeer answers."""
+    mute: bool = False
+    """It does not answer, and there is a control socket."""
     roster: int | None = None
     """Addresses of nodes."""
     roster_problem: str = ""

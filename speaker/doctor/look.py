@@ -41,8 +41,8 @@ _UNSYNCHRONISED: Final = 5  # TIME_ERROR
 _NOTIFICATION: Final = 3
 
 
-async def look(settings: Settings, status: StatusView | None, silent: str, control: Path) -> Facts:
-    """`status`: what the Onepeer at the socket `control` says, or `silent`: why there is none."""
+async def look(settings: Settings, status: StatusView | None, control: Path, *, silent: str, mute: bool) -> Facts:
+    """`status`: what the Onepeer at the socket `control` says, or `silent`: why there is none. `mute`: see Facts."""
     process = _process(_pid_behind(control) if status is not None else None)
     roster, trouble = _roster(settings, status)
     cards, ways, far = await _links(settings)
@@ -57,6 +57,7 @@ async def look(settings: Settings, status: StatusView | None, silent: str, contr
         now=time.time(),
         status=status,
         silent=silent,
+        mute=mute,
         roster=roster,
         roster_problem=trouble,
         md5=_md5(),
@@ -105,9 +106,10 @@ def _unwritable(folder: Path, pid: int | None) -> str | None:
         folder = inside / folder.relative_to("/") if folder.is_absolute() else folder
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent  # it is made at the start
+    volume = os.statvfs(folder)
     if os.access(folder, os.W_OK | os.X_OK):
-        return None
-    read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
+        return None if volume.f_bavail or not volume.f_blocks else "no space left"
+    read_only = volume.f_flag & os.ST_RDONLY
     return "read-only file system" if read_only else "permission denied"
 
 

@@ -16,7 +16,13 @@ def onepeer(facts: Facts) -> Iterator[Finding]:
     """Whether one runs, which, and what it has to complain of."""
     status = facts.status
     if status is None:
-        yield ok(f"no running Onepeer was asked: {facts.silent}")
+        if facts.mute:
+            way_out = (
+                "where Onepeer runs, run onepeer doctor as its user or as root: else what is its own looks foreign"
+            )
+            yield warning("there is a control socket, and nobody to ask", facts.silent, way_out)
+        else:
+            yield ok(facts.silent)
         return
     if status.version != facts.version:
         why = f"it is version {status.version}, this command is {facts.version}"
@@ -40,7 +46,7 @@ def roster(facts: Facts) -> Iterator[Finding]:
     elif facts.roster == 0:
         yield warning("the roster is empty", "no node may peer", "see the nodes of the settings")
     elif facts.roster is not None:
-        yield ok(f"{facts.roster} addresses of nodes may peer")
+        yield ok(f"addresses of nodes that may peer: {facts.roster}")
 
 
 def routers(facts: Facts) -> Iterator[Finding]:

@@ -38,6 +38,8 @@ ROWS: dict[str, tuple[dict[str, Any], str, Level, str]] = {
     "nobody answers ARP": ({"settings": MOVING, "sysctls": {"ens18/arp_ignore": 8}}, "replicas", BAD, "arp_ignore is"),
     "a leased address": ({"settings": MOVING, "cards": (card("192.168.3.10", permanent=False),)},
                          "replicas", WARN, "promote_secondaries is 0"),
+    "a running Onepeer of another user's": ({"silent": "control.sock is not for this user", "mute": True},
+                                            "onepeer", WARN, "nobody to ask"),
     "an empty roster": ({"roster": 0}, "roster", WARN, "empty"),
     "a router that refuses": ({"knocks": (Knocked("edge", LISTEN, Knock.REFUSED),)}, "routers", BAD, "refuses"),
     "a router without our line": ({"knocks": (Knocked("edge", LISTEN, Knock.HANGS_UP),)},
