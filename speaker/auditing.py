@@ -219,6 +219,11 @@ class Auditing:
                 about = About("Service", name, namespace, uids.get(wanted.service, ""))
                 yield Alarm(about, missing.reason, f"Node {missing.node} does not announce {wanted.address}: {note}")
 
+    @property
+    def alarmed(self) -> bool:
+        """Whether anything that it has found is an alarm."""
+        return any(finding.alarm for finding in self.auditor.findings)
+
     def warnings(self) -> Iterator[str]:
         """A line for each alarm, for `status`."""
         for finding in self.auditor.findings:

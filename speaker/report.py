@@ -21,6 +21,7 @@ from speaker.bgp.session import State
 from speaker.config import Settings
 from speaker.journal.journal import Journal
 from speaker.journal.records import wanted_network
+from speaker.overview import overview
 from speaker.peers.neighbor import Neighbor, agreed, endpoint
 from speaker.peers.node import NodePeer
 from speaker.peers.peering import Peering
@@ -35,6 +36,9 @@ from speaker.serve.counters import Counters
 from speaker.serve.version import VERSION
 from speaker.serve.views import Health
 from speaker.settings_values import community_text
+
+#: Records of the journal that the status page shows.
+CHANGES = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +144,11 @@ class Report:
     async def history(self, query: views.HistoryQuery) -> views.HistoryView:
         """What has happened. In a thread: a full journal is some tenths of a second to read."""
         return await asyncio.to_thread(self._running.journal.history, query)
+
+    async def overview(self, query: views.OverviewQuery) -> views.OverviewView:
+        """The status page."""
+        changes = await asyncio.to_thread(self._running.journal.recent, CHANGES)
+        return overview(self.status(), self._nodes(), self._running.peering, self.audit(), changes, query)
 
     def ready(self) -> tuple[bool, str]:
         """Whether routers get all they should."""
@@ -287,7 +296,8 @@ class Report:
         if (lanes and not up) or not any(node.up for node in nodes):
             return Health.DOWN
         trouble = self._running.settings_problem or self._running.roster.problem
-        if len(up) < len(lanes) or not all(node.up for node in nodes) or trouble:
+        missing = not all(node.up and node.answers is not False for node in nodes) or self._running.auditing.alarmed
+        if len(up) < len(lanes) or missing or trouble:
             return Health.DEGRADED
         return Health.OK
 

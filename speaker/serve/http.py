@@ -1,10 +1,11 @@
-"""Is it alive, is it ready, and how is it doing? HTTP for supervisors and Prometheus, and nothing else.
+"""Is it alive, is it ready, and how is it doing? HTTP for supervisors, Prometheus and people; nothing can be changed.
 
+    GET /           the status page: page.py
     GET /healthz    200 while the loop runs and a restart would not help, else 503
     GET /readyz     200 once routers get all they should, else 503
     GET /metrics    metrics.py
 
-The bodies of the first two are one word: the reason.
+The bodies of the two with a z are one word: the reason.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from aiohttp.typedefs import Handler
 
 from speaker.log import LogEvent
 from speaker.serve.metrics import Scrape, exposition
+from speaker.serve.page import add_page
 from speaker.serve.site import answering_errors, running, tcp_socket
 from speaker.serve.source import Source
 
@@ -46,6 +48,7 @@ def _app(source: Source) -> web.Application:
     app.router.add_get("/healthz", _probe(source.alive))
     app.router.add_get("/readyz", _probe(source.ready))
     app.router.add_get("/metrics", metrics)
+    add_page(app, source)
     return app
 
 

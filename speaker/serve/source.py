@@ -1,13 +1,23 @@
 """What must Onepeer offer so that it can be shown? The interface between app.py and serve/.
 
-Every method is called in the event loop, answers at once from memory and changes nothing; `history` reads files.
+Every method is called in the event loop, answers at once from memory and changes nothing; `history` and `overview` read
+files.
 """
 
 from collections.abc import Iterable
 from typing import Protocol
 
 from speaker.serve.counters import Counters
-from speaker.serve.views import AuditView, HistoryQuery, HistoryView, NodesView, RouteView, StatusView
+from speaker.serve.views import (
+    AuditView,
+    HistoryQuery,
+    HistoryView,
+    NodesView,
+    OverviewQuery,
+    OverviewView,
+    RouteView,
+    StatusView,
+)
 
 
 class Source(Protocol):
@@ -36,6 +46,10 @@ class Source(Protocol):
 
     async def history(self, query: HistoryQuery) -> HistoryView:
         """What has happened, as far as the journal goes. Raises ValueError for a prefix that is none."""
+        ...
+
+    async def overview(self, query: OverviewQuery) -> OverviewView:
+        """What the status page shows."""
         ...
 
     def ready(self) -> tuple[bool, str]:

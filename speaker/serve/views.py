@@ -341,3 +341,64 @@ class DoctorView(_View):
     settings_file: str
     level: str  # the worst
     findings: list[CheckedView]
+
+
+class OverviewQuery(_View):
+    """What the status page asks for."""
+
+    find: str = ""  # a part of a prefix or of a node's name; both are looked for
+    rows: int = Field(default=60, ge=1, le=1000)  # prefixes, at most
+    columns: int = Field(default=60, ge=1, le=1000)  # nodes, at most
+
+
+class MissingView(_View):
+    """Something that should be there and is not, or is kept out."""
+
+    name: str  # "leviathan3", "router edge", "router edge, lane 2", "the settings"
+    why: str
+    since: float | None
+    next_step: str
+
+
+class RowView(_View):
+    """One prefix and its nodes."""
+
+    prefix: str
+    service: str  # "namespace/name" of the Service that it is, where that is known
+    announced: int  # nodes that announce it, shown or not
+    wanted: int | None  # nodes that should, where that is known
+    cells: (
+        str  # a letter for each column: a announces it, l should and does not, r is refused, m has no session, - none
+    )
+    refused: dict[str, str]  # of the columns: node and reason
+
+
+class MatrixView(_View):
+    """Prefixes by nodes. Where they are more than asked for, those with trouble come first."""
+
+    columns: list[str]  # names of nodes
+    columns_of: int  # how many there are of what was looked for
+    rows: list[RowView]
+    rows_of: int
+
+
+class OverviewView(_View):
+    """The status page; the same as `status`, `nodes`, `routes` and `history` say. Names no file and no secret."""
+
+    health: Health
+    version: str
+    asn: int
+    router_id: str
+    started: float
+    waiting_for_nodes: bool
+    roster: str  # where it comes from: "kubernetes", "file"
+    nodes_up: int
+    nodes: int
+    paths: dict[str, int]  # accepted, by family
+    prefixes: dict[str, int]
+    refused: int
+    routers: list[RouterView]
+    missing: list[MissingView]  # 100 at most
+    missing_of: int
+    matrix: MatrixView
+    changes: list[RecordView]  # the newest first, 40 at most

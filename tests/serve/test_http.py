@@ -59,7 +59,7 @@ def test_it_is_ready_when_it_says_so() -> None:
 def test_nothing_else_is_served() -> None:
     """The port is open to the network; the control API is not on it."""
     assert ask(Example(), "/v1/status")[0] == 404
-    assert ask(Example(), "/")[0] == 404
+    assert ask(Example(), "/v1/nodes")[0] == 404
 
 
 def test_the_metrics_say_what_the_views_say() -> None:

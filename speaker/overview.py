@@ -1,0 +1,201 @@
+"""What does the status page show? The state of things in a bounded answer, however large the cluster is.
+
+A thousand nodes with a thousand services are a million cells, which nobody reads: rows and columns are counted whole,
+and only as many are made as were asked for, those with trouble first. Reads everything and changes nothing. It names
+no file: the page is for more people than the control socket.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import Final, TypeVar
+
+from speaker.bgp import nlri
+from speaker.bgp.iana import Family
+from speaker.log import LogEvent
+from speaker.peers.peering import Peering
+from speaker.rib.table import Table
+from speaker.serve.views import (
+    AuditView,
+    MatrixView,
+    MissingView,
+    NodeView,
+    OverviewQuery,
+    OverviewView,
+    RecordView,
+    RouterView,
+    RowView,
+    StatusView,
+)
+
+MOST: Final = 100
+"""Of what is missing. More than that has one cause, and a list of it helps nobody."""
+
+_QUOTING: Final = (LogEvent.SETTINGS_REFUSED, LogEvent.ROSTER_PROBLEM)
+
+T = TypeVar("T")
+
+_Prefix = tuple[Table, bytes]
+
+
+def overview(
+    status: StatusView,
+    nodes: list[NodeView],
+    peering: Peering,
+    audit: AuditView,
+    changes: list[RecordView],
+    query: OverviewQuery,
+) -> OverviewView:
+    """The page, as far as it was asked for."""
+    missing = [*_missing_routers(status.routers), *_missing_nodes(nodes, audit, status), *_troubles(status)]
+    return OverviewView(
+        health=status.health,
+        version=status.version,
+        asn=status.asn,
+        router_id=status.router_id,
+        started=status.started,
+        waiting_for_nodes=status.waiting_for_nodes,
+        roster=status.roster.source.partition(" ")[0],
+        nodes_up=len(status.nodes_up),
+        nodes=len(nodes),
+        paths=status.paths,
+        prefixes=status.prefixes,
+        refused=status.refused,
+        routers=status.routers,
+        missing=missing[:MOST],
+        missing_of=len(missing),
+        matrix=_Matrix(nodes, audit, peering).view(query),
+        changes=[_for_all(record) for record in changes],
+    )
+
+
+def _for_all(record: RecordView) -> RecordView:
+    """Without what names files, and may quote them."""
+    text = "refused: `onepeer status` says why" if record.event in _QUOTING else record.text
+    return record.model_copy(update={"details": {}, "text": text})
+
+
+# ---- what is missing
+
+
+def _missing_routers(routers: list[RouterView]) -> Iterator[MissingView]:
+    for router in routers:
+        for lane in router.lanes:
+            if lane.session.state != "Established":
+                end = lane.session.last_end
+                yield MissingView(
+                    name=f"router {router.name}" + (f", lane {lane.lane}" if len(router.lanes) > 1 else ""),
+                    why="never up"
+                    if end is None
+                    else ": ".join(filter(None, (end.cause, end.notification or end.text))),
+                    since=lane.session.since,
+                    next_step="`onepeer check` prints the line that the router must have",
+                )
+
+
+def _missing_nodes(nodes: list[NodeView], audit: AuditView, status: StatusView) -> Iterator[MissingView]:
+    """By the audit; and nodes without a session that it expects nothing of."""
+    found = {finding.node for finding in audit.findings}
+    for finding in audit.findings:
+        what = "" if finding.whole else f", {finding.service_count} of its Services"
+        detail = f" ({finding.detail})" if finding.detail else ""
+        why = f"{finding.reason}{detail}{what}"
+        yield MissingView(name=finding.node, why=why, since=finding.since, next_step=finding.next_step)
+    for node in nodes:
+        if not node.up and node.name not in found:
+            why = node.why_down or ""
+            yield MissingView(name=node.name, why=why, since=node.since, next_step=_next_step(why, node.name, status))
+
+
+def _next_step(why: str, name: str, status: StatusView) -> str:
+    if why == "never dialed":
+        return f"does its MetalLB speaker run, and has MetalLB a BGPPeer with {', '.join(status.listen)}?"
+    if why.startswith("refused"):
+        return "`onepeer nodes` has the details, docs/troubleshooting.md the cure"
+    return f"does the host run? `onepeer history --node {name}` has what happened"
+
+
+def _troubles(status: StatusView) -> Iterator[MissingView]:
+    where = "`onepeer status` has the mistakes with their lines"
+    if status.settings_problem is not None:
+        yield MissingView(name="the settings", why="the changed file is refused", since=None, next_step=where)
+    if status.roster.problem is not None:
+        why = "it cannot be renewed, so a new node is not let in"
+        yield MissingView(name="the roster", why=why, since=status.roster.since, next_step=where)
+
+
+# ---- prefixes by nodes
+
+
+class _Matrix:
+    def __init__(self, nodes: list[NodeView], audit: AuditView, peering: Peering) -> None:
+        self._nodes = {node.name: node for node in nodes}
+        self._services = {prefix: service for service in audit.services for prefix in service.prefixes}
+        self._tables = list(peering.reflector.tables.values())
+        self._refused: dict[_Prefix, dict[str, str]] = {}
+        silent = {peer.source for peer in peering.nodes.values() if self._nodes[peer.source.node].answers is False}
+        for peer in peering.nodes.values():
+            for table in self._tables:
+                for prefix, refused in table.refused(peer.source).items() if peer.source not in silent else ():
+                    self._refused.setdefault((table, prefix), {})[peer.source.node] = str(refused.reason)
+
+    def view(self, query: OverviewQuery) -> MatrixView:
+        """What was looked for, as many as may be."""
+        columns, rows = list(self._nodes), self._prefixes()
+        if query.find:
+            columns, rows = self._found(query.find.lower(), columns, rows)
+        shown = _first(columns, query.columns, lambda name: self._mark(name) != "-")
+        found = _first(rows, query.rows, lambda row: row in self._refused)
+        return MatrixView(
+            columns=shown,
+            columns_of=len(columns),
+            rows=[self._row(table, prefix, shown) for table, prefix in found],
+            rows_of=len(rows),
+        )
+
+    def _prefixes(self) -> list[_Prefix]:
+        found = [(table, prefix) for table in self._tables for prefix in table.prefixes]
+        found += [row for row in self._refused if not row[0].paths(row[1])]
+        return sorted(found, key=lambda row: (row[0].family.bits, row[1][1:].ljust(16, b"\0"), row[1][0]))
+
+    def _found(self, find: str, columns: list[str], rows: list[_Prefix]) -> tuple[list[str], list[_Prefix]]:
+        """What is looked for may be nodes, prefixes or both; of a side that has none, all are shown."""
+        names = [name for name in columns if find in name.lower()]
+        prefixes = [row for row in rows if find in _text(row[1], row[0].family)]
+        if not names and not prefixes:
+            return [], []
+        return names or columns, prefixes or rows
+
+    def _row(self, table: Table, prefix: bytes, columns: list[str]) -> RowView:
+        there = {source.node for source in table.paths(prefix)}
+        refused = self._refused.get((table, prefix), {})
+        service = self._services.get(_text(prefix, table.family))
+        lacking = set(service.lacking) if service else set()
+        marks = (
+            "a" if name in there else "l" if name in lacking else "r" if name in refused else self._mark(name)
+            for name in columns
+        )
+        return RowView(
+            prefix=_text(prefix, table.family),
+            service=service.service if service else "",
+            announced=len(there),
+            wanted=service.wanted if service else None,
+            cells="".join(marks),
+            refused={name: refused[name] for name in columns if name in refused},
+        )
+
+    def _mark(self, name: str) -> str:
+        """Of a node where it announces nothing."""
+        node = self._nodes[name]
+        return "m" if not node.up or node.answers is False else "-"
+
+
+def _first(items: list[T], most: int, has_trouble: Callable[[T], bool]) -> list[T]:
+    """In their order where all fit, so that nothing jumps about; else those with trouble before the others."""
+    if len(items) <= most:
+        return items
+    return sorted(items, key=lambda item: not has_trouble(item))[:most]
+
+
+@lru_cache(maxsize=65536)
+def _text(prefix: bytes, family: Family) -> str:
+    return nlri.text(prefix, family)
