@@ -33,6 +33,7 @@ from speaker.log import LogEvent
 from speaker.net.connection import Connection
 from speaker.net.sockets import Address, SocketError
 from speaker.peers.holding import HoldLimits
+from speaker.peers.kept_drains import KeptDrains
 from speaker.peers.kept_lanes import KeptLanes
 from speaker.peers.neighbor import Local
 from speaker.peers.node import NodeLimits
@@ -94,6 +95,7 @@ class Speaker:
         self._doors = Doors(self._take_call, self._report)
         self._reach = Reach(lambda node, answers: self.peering.set_answers(node, answers))
         restart_time = settings.graceful_restart.restart_time
+        self._kept_drains = KeptDrains(settings.state_dir)
         self._kept = KeptLanes(settings.state_dir, restart_time, lambda: self.peering.lanes_held())
         self.auditing = Auditing(lambda: self.peering, self.answers, self._news.ring)
         self._stop = asyncio.Event()
@@ -129,6 +131,8 @@ class Speaker:
             return 1  # the log has said why
         self.journal.start()
         self.peering.adopt_lanes(self._kept.load())
+        for node, force in self._kept_drains.load().items():
+            self.peering.drain(node, force)
         self._set_routers(settings)
         self._reach.set_interval(settings.nodes.probe)
         async with self._background():
@@ -182,6 +186,11 @@ class Speaker:
     def listening(self) -> list[str]:
         """report.Running."""
         return self._doors.listening
+
+    def drain(self, node: str, force: bool | None) -> None:
+        """report.Running."""
+        self.peering.drain(node, force)
+        self._kept_drains.save(self.peering.drains.asked)
 
     def answers(self, node: str) -> bool | None:
         """report.Running."""
@@ -260,10 +269,12 @@ class Speaker:
 
     def _start_over(self, settings: Settings) -> None:
         """Another identity: every session has to say so, and so every session is made anew."""
-        whole = self.peering.whole
+        whole, drained = self.peering.whole, dict(self.peering.drains.asked)
         why = "asn, router_id, cluster_id or replicas has changed"
         self.peering.stop(CeaseSubcode.OTHER_CONFIGURATION_CHANGE, why, gracefully=False)
         self.peering = self._new_peering(settings)
+        for node, force in drained.items():
+            self.peering.drain(node, force)
         if whole:
             self.peering.tell_whole()
 

@@ -126,6 +126,8 @@ class Kubernetes(Section):
     """How the API server is reached. Unless said: as the pod that we are, by its ServiceAccount."""
     metallb_namespace: ObjectName = "metallb-system"
     """Where MetalLB's pools and peers are. What MetalLB's own manifests make."""
+    follow_cordon: Switch = False
+    """Whether a cordoned node is drained. Off: Kubernetes cordons for other reasons, too, and it keeps its pods."""
     bgp_peers: BgpPeers = BgpPeers()
     """MetalLB's side of the sessions."""
 

@@ -244,6 +244,12 @@ class LogEvent(StrEnum):
         "A router that gets no session: a wrong AS, our own identifier, a bad OPEN.",
         Kept.REFUSAL,
     )  # fmt: skip
+    NODE_DRAINED = (
+        "node_drained", "info", "paths kept",
+        "So many paths of the node are kept from the routers, on purpose; `kept` stay, since no other node has them.",
+        Kept.DECISION,
+    )  # fmt: skip
+    NODE_UNDRAINED = "node_undrained", "info", "", "The node is drained no more, and its paths are back.", Kept.DECISION
     NODE_SILENT = (
         "node_silent", "warning", "paths",
         "The node answers no ARP any more: its paths are kept from the routers until it does.",

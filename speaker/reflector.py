@@ -15,6 +15,7 @@ from speaker.bgp.events import Announced, Withdrawn
 from speaker.bgp.iana import Family
 from speaker.paths.base import ModeName
 from speaker.paths.router import RouterPaths
+from speaker.rib.drain import Drained
 from speaker.rib.guard import Guard, Reason
 from speaker.rib.source import Source
 from speaker.rib.stale import Stale
@@ -44,6 +45,7 @@ class Reflector:
         self.tables = {family: Table(family) for family in Family}
         self.routers: dict[str, RouterPaths] = {}
         self.stale = Stale(self.tables)
+        self.drained = Drained(self.tables)
         self._guard = guard
         self._told = told
         self._imported: dict[Source, dict[Attributes, Attributes | Reason]] = {}
@@ -97,6 +99,7 @@ class Reflector:
     def node_down(self, source: Source) -> None:
         """A node is gone, and with it its routes."""
         self.stale.forget(source)
+        self.drained.set(source, None)
         self._router_ids.pop(source, None)
         self._imported.pop(source, None)
         self._silent.discard(source)
@@ -179,6 +182,8 @@ class Reflector:
         A mistake of ours with one router is no other's: it comes back under the router's name, and that router's
         sessions have to begin anew, because what they should have is not known any more.
         """
+        if self.drained:
+            self.drained.settle()
         changes = {family: table.take_changes() for family, table in self.tables.items()}
         failed: dict[str, Exception] = {}
         if self._told is not None and any(changes.values()):

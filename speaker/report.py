@@ -29,6 +29,7 @@ from speaker.peers.router import RouterPeer
 from speaker.replicas.lead import Role, shown
 from speaker.replicas.replicas import Replicas
 from speaker.rib.decide import compare, ranked
+from speaker.rib.guard import Reason as GuardReason
 from speaker.rib.source import Source
 from speaker.rib.table import Table
 from speaker.serve import views
@@ -36,6 +37,9 @@ from speaker.serve.counters import Counters
 from speaker.serve.version import VERSION
 from speaker.serve.views import Health
 from speaker.settings_values import community_text
+
+#: Names in an answer; the counts are whole.
+NAMES = 50
 
 #: Records of the journal that the status page shows.
 CHANGES = 40
@@ -79,6 +83,10 @@ class Running(Protocol):
 
     def listening(self) -> list[str]:
         """Addresses with ports."""
+        ...
+
+    def drain(self, node: str, force: bool | None) -> None:
+        """A person takes a node out, or with None lets it back in."""
         ...
 
     def answers(self, node: str) -> bool | None:
@@ -176,6 +184,26 @@ class Report:
             for node in peering.roster.nodes
         ]
 
+    def drain(self, order: views.DrainOrder) -> views.DrainView:
+        """Takes a node out, or lets it back in."""
+        peering = self._running.peering
+        if order.node not in peering.roster.by_name:
+            raise ValueError(f"no node is called {order.node!r} in the roster: onepeer nodes has them all")
+        self._running.drain(order.node, order.force if order.drained else None)
+        sources = [peer.source for peer in peering.nodes.values() if peer.source.node == order.node]
+        reflector = peering.reflector
+        kept = [nlri.text(prefix, family) for s in sources for family, prefix in reflector.drained.kept(s)]
+        kept = kept if order.node in peering.drains else []
+        refused = (r for s in sources for t in reflector.tables.values() for r in t.refused(s).values())
+        return views.DrainView(
+            node=order.node,
+            drained=order.node in peering.drains,
+            kept=kept[:NAMES],
+            kept_count=len(kept),
+            out=sum(one.reason is GuardReason.DRAINED for one in refused),
+            pending=sum(out.pending_count() for lane in peering.lanes() for out in lane.paths.outs(lane.lane).values()),
+        )
+
     def audit(self) -> views.AuditView:
         """What should be there against what is."""
         return self._running.auditing.view()
@@ -197,6 +225,7 @@ class Report:
             why_down=None if up else _why_down(peers),
             since=min((p.since for p in up), default=max((p.since for p in peers), default=0.0)),
             answers=self._running.answers(name),
+            drained=name in self._running.peering.drains,
             sessions=[self._node_session(peer) for peer in peers],
         )
 

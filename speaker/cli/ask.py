@@ -15,7 +15,16 @@ from urllib.parse import quote, urlencode
 
 from pydantic import BaseModel, ValidationError
 
-from speaker.serve.views import AuditView, HistoryQuery, HistoryView, NodesView, RoutesView, StatusView
+from speaker.serve.views import (
+    AuditView,
+    DrainOrder,
+    DrainView,
+    HistoryQuery,
+    HistoryView,
+    NodesView,
+    RoutesView,
+    StatusView,
+)
 
 View = TypeVar("View", bound=BaseModel)
 
@@ -58,8 +67,12 @@ class Asker:
         """`onepeer history`."""
         return self._ask(f"/v1/history?{urlencode(query.model_dump(exclude_none=True))}", HistoryView)
 
-    def _ask(self, target: str, view: type[View]) -> View:
-        status, server, body = self._get(target)
+    def drain(self, order: DrainOrder) -> DrainView:
+        """`onepeer drain` and `undrain`."""
+        return self._ask("/v1/drain", DrainView, order.model_dump_json())
+
+    def _ask(self, target: str, view: type[View], order: str | None = None) -> View:
+        status, server, body = self._get(target, order)
         try:
             if status == http.client.OK:
                 return view.model_validate_json(body)
@@ -70,11 +83,11 @@ class Asker:
             raise CannotAsk(self._foreign(server))
         raise CannotAsk(str(text))
 
-    def _get(self, target: str) -> tuple[int, str, bytes]:
-        """Status, `Server` header and body."""
+    def _get(self, target: str, order: str | None = None) -> tuple[int, str, bytes]:
+        """Status, `Server` header and body; with an order it is a POST."""
         connection = _UnixConnection(self._path)
         try:
-            connection.request("GET", target)
+            connection.request("GET" if order is None else "POST", target, order)
             response = connection.getresponse()
             return response.status, response.getheader("Server", ""), response.read()
         except TimeoutError:

@@ -22,6 +22,7 @@ from speaker.cli.common import (
     show,
 )
 from speaker.cli.doctor import doctor
+from speaker.cli.drain import drain, undrain
 from speaker.cli.explain import explain
 from speaker.cli.history import history
 from speaker.cli.render import Answer, Output
@@ -198,6 +199,10 @@ app.add_typer(
 
 app.command(short_help="Why is an address, a Service or a node missing?")(explain)
 app.command(short_help="What stands in Onepeer's way, and what to do?")(doctor)
+
+
+app.command(short_help="Take a node out before it is worked on.")(drain)
+app.command(short_help="Let a node back in that was drained.")(undrain)
 
 
 @app.command(short_help="The versions of this command and its parts.")

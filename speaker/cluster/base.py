@@ -35,6 +35,8 @@ class Node:
     """TCP MD5 key of 1..80 octets, if its sessions must have one."""
     weight: int = 1
     """Its share of the traffic beside the other nodes', 1..255."""
+    cordoned: bool = False
+    """The cluster keeps new pods off it, and the settings follow that: it is drained."""
     ready: bool = True
     """Whether the cluster says that it works. A node that is not may peer, but what it has announced is not held."""
 

@@ -20,6 +20,7 @@ from speaker.net.connection import Connection
 from speaker.net.sockets import Address
 from speaker.paths.base import ModeName
 from speaker.paths.identifiers import path_ids
+from speaker.peers.drains import Drains
 from speaker.peers.held import HeldNodes
 from speaker.peers.holding import Looks
 from speaker.peers.kept_lanes import Held
@@ -86,6 +87,7 @@ class Peering:
         """Called when a session began, ended or was refused."""
         self._answers = answers
         self.held = HeldNodes(self.reflector, self._looks, self._changed)
+        self.drains = Drains(self.reflector)
         self._env = Env(local, self.reflector, counters, self._changed, lambda: self.moved())
         self._loop = asyncio.get_running_loop()
         self._log = structlog.get_logger()
@@ -118,6 +120,7 @@ class Peering:
                 source = self._source(node, address, identifiers[address])
                 self.nodes[address] = NodePeer(self._env, source, limits, node.password, self._lost)
         self.set_limits(limits)
+        self.drains.apply(self.nodes.values(), roster)
         self.held.look()
         return change
 
@@ -140,6 +143,12 @@ class Peering:
                 self._add_router(router, offer(router))
             for lane in self.routers[name]:
                 lane.set_offer(offer(router))
+
+    def drain(self, node: str, force: bool | None) -> None:
+        """The node is taken out on purpose, with its last paths if `force`; None = it is let back in."""
+        self.drains.set(node, force)
+        self.drains.apply(self.nodes.values(), self.roster)
+        self._changed()
 
     def adopt_lanes(self, held: Mapping[str, Held]) -> None:
         """What routers hold over their lanes from before, by their names; to be known before they are configured."""

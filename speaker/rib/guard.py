@@ -26,6 +26,7 @@ class Reason(StrEnum):
     FIRST_AS = "first-as-not-peer"  # an eBGP path does not begin with the peer's AS (RFC 4271 6.3)
     ORIGINATOR_LOOP = "originator-loop"  # ORIGINATOR_ID is ours (RFC 4456 8)
     CLUSTER_LOOP = "cluster-loop"  # our cluster in CLUSTER_LIST (RFC 4456 8)
+    DRAINED = "drained"  # the node is taken out on purpose (drain.py)
     SILENT = "node-silent"  # the node does not answer on its link any more (host/pulse.py)
 
 

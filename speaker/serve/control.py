@@ -3,6 +3,7 @@
     GET /v1/status                  StatusView
     GET /v1/nodes                   NodesView
     GET /v1/audit                   AuditView
+    POST /v1/drain                  DrainOrder -> DrainView
     GET /v1/routes[?prefix=TEXT]    RoutesView, in slices
     GET /v1/history[?node=TEXT][&prefix=TEXT][&since=TIME][&last=COUNT]     HistoryView
 
@@ -30,7 +31,7 @@ from pydantic import BaseModel
 from speaker.log import LogEvent
 from speaker.serve.site import ServeError, answering_errors, reason, running
 from speaker.serve.source import Source
-from speaker.serve.views import HistoryQuery, RouteView
+from speaker.serve.views import DrainOrder, HistoryQuery, RouteView
 
 log = structlog.get_logger()
 
@@ -72,6 +73,12 @@ def _app(source: Source) -> web.Application:
             return _refuse(400, str(error))
         return await _stream(request, found)
 
+    async def drain(request: web.Request) -> web.Response:
+        try:
+            return _json(source.drain(DrainOrder.model_validate_json(await request.read())))
+        except ValueError as error:
+            return _refuse(400, str(error))
+
     async def history(request: web.Request) -> web.Response:
         try:
             return _json(await source.history(HistoryQuery.model_validate(dict(request.query))))
@@ -83,6 +90,7 @@ def _app(source: Source) -> web.Application:
     app.router.add_get("/v1/nodes", nodes)
     app.router.add_get("/v1/audit", audit)
     app.router.add_get("/v1/routes", routes)
+    app.router.add_post("/v1/drain", drain)
     app.router.add_get("/v1/history", history)
     return app
 

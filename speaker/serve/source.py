@@ -1,7 +1,7 @@
 """What must Onepeer offer so that it can be shown? The interface between app.py and serve/.
 
-Every method is called in the event loop, answers at once from memory and changes nothing; `history` and `overview` read
-files.
+Every method is called in the event loop and answers at once from memory; `history` and `overview` read files. Only
+`drain` changes anything.
 """
 
 from collections.abc import Iterable
@@ -10,6 +10,8 @@ from typing import Protocol
 from speaker.serve.counters import Counters
 from speaker.serve.views import (
     AuditView,
+    DrainOrder,
+    DrainView,
     HistoryQuery,
     HistoryView,
     NodesView,
@@ -42,6 +44,10 @@ class Source(Protocol):
         paths stop nobody. What changes in between shows in the later slices; it must not raise for that.
         Raises ValueError, at the call or the first step, for a text that is neither.
         """
+        ...
+
+    def drain(self, order: DrainOrder) -> DrainView:
+        """Takes a node out, or lets it back in. Raises ValueError for one that is not in the roster."""
         ...
 
     async def history(self, query: HistoryQuery) -> HistoryView:

@@ -135,6 +135,7 @@ class NodeView(_View):
     why_down: str | None  # "never dialed", "refused: wrong-as", "hold-timer-expired", ...
     since: float  # of `up`
     answers: bool | None  # by ARP, on a link of ours; null where nothing is known
+    drained: bool  # taken out on purpose, by a person or by the cluster's cordon
     sessions: list[NodeSession]
 
 
@@ -402,3 +403,22 @@ class OverviewView(_View):
     missing_of: int
     matrix: MatrixView
     changes: list[RecordView]  # the newest first, 40 at most
+
+
+class DrainOrder(_View):
+    """`POST /v1/drain`."""
+
+    node: str
+    drained: bool
+    force: bool = False  # its last paths go, too
+
+
+class DrainView(_View):
+    """A node that is taken out, or let back in."""
+
+    node: str
+    drained: bool
+    kept: list[str]  # prefixes that stay, since no other node announces them; at most 50
+    kept_count: int
+    out: int  # paths that are kept from the routers
+    pending: int  # changes that routers have not taken yet

@@ -3,7 +3,20 @@
 from tests.cli.command import run
 from tests.serve.generated import check_page
 
-COMMANDS = ("run", "check", "status", "nodes", "routes", "history", "explain", "doctor", "version", "router")
+COMMANDS = (
+    "run",
+    "check",
+    "status",
+    "nodes",
+    "routes",
+    "history",
+    "explain",
+    "doctor",
+    "drain",
+    "undrain",
+    "version",
+    "router",
+)
 ROUTER = ("lines", "migrate", "verify")
 
 

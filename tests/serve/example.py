@@ -16,6 +16,8 @@ from speaker.journal.history import kept
 from speaker.serve.counters import Counters, Direction, Side
 from speaker.serve.views import (
     AuditView,
+    DrainOrder,
+    DrainView,
     FamilyOut,
     FindingView,
     Health,
@@ -130,7 +132,9 @@ def node(name: str, last: int, paths: int, refused: list[Refusal] | None = None)
     )
     why = None if up else "never dialed"
     since = NOW - (3600 if up else 59 * 86400)
-    return NodeView(name=name, asn=64512, up=up, why_down=why, since=since, answers=up or None, sessions=[one])
+    return NodeView(
+        name=name, asn=64512, up=up, why_down=why, since=since, answers=up or None, drained=False, sessions=[one]
+    )
 
 
 OUTSIDE = Refusal(reason="outside-guard", paths=1, example="10.0.0.0/8")
@@ -238,6 +242,13 @@ class Example:
             next_step=None,
         )
         return AuditView(from_cluster=True, alarms=1, findings=[finding], services=[service], problems=[])
+
+    def drain(self, order: DrainOrder) -> DrainView:
+        if order.node == "nobody":
+            raise ValueError("no node is called 'nobody' in the roster: onepeer nodes has them all")
+        kept = ["192.168.30.22/32"] if order.drained and not order.force else []
+        drained = order.drained
+        return DrainView(node=order.node, drained=drained, kept=kept, kept_count=len(kept), out=7 * drained, pending=0)
 
     async def history(self, query: HistoryQuery) -> HistoryView:
         return kept(reversed(self.records), query)

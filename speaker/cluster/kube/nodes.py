@@ -74,7 +74,9 @@ def make_roster(found: Iterable[NodeFacts], settings: Settings, before: Roster) 
         own = tuple(address for address in addresses[node.name] if owners[address] is node)
         if own:
             password, weight = settings.nodes.password, _weight(node, notes)
-            made.append(Node(node.name, own, settings.nodes.asn, password, weight, node.ready))
+            follows = settings.nodes.kubernetes is not None and settings.nodes.kubernetes.follow_cordon
+            cordoned = follows and node.unschedulable
+            made.append(Node(node.name, own, settings.nodes.asn, password, weight, cordoned, node.ready))
         elif node.ready and not addresses[node.name]:
             notes.append(f"node {node.name} has no address that it could dial from")
     return Roster(tuple(made), tuple(notes))

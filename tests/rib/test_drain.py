@@ -1,0 +1,84 @@
+"""A drained node's paths are out while another node has the prefix, and in again when it is needed."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from speaker.bgp.iana import Family
+from speaker.rib.drain import Drained
+from speaker.rib.source import Source
+from speaker.rib.table import Table
+from tests.paths.world import host_routes, paths_of, source
+
+P, Q = host_routes(2)
+N1, N2, N3 = (source(number) for number in (1, 2, 3))
+
+
+class World:
+    """Three nodes; n1 and n2 have P, n1 alone has Q."""
+
+    def __init__(self) -> None:
+        self.table = Table(Family.IPV4)
+        self.drained = Drained({Family.IPV4: self.table})
+        self.announce(N1, P, Q)
+        self.announce(N2, P)
+
+    def announce(self, one: Source, *prefixes: bytes) -> None:
+        self.table.announce(one, list(prefixes), paths_of(one))
+
+    def has(self, prefix: bytes) -> set[str]:
+        self.drained.settle()
+        return {one.node for one in self.table.paths(prefix)}
+
+
+def test_a_drained_node_loses_what_others_have_and_keeps_what_it_alone_has() -> None:
+    """And has everything back when it is undrained."""
+    world = World()
+    world.drained.set(N1, False)
+    assert (world.has(P), world.has(Q)) == ({"n2"}, {"n1"})
+    assert world.drained.kept(N1) == [(Family.IPV4, Q)]
+    world.drained.set(N1, None)
+    assert (world.has(P), world.has(Q)) == ({"n1", "n2"}, {"n1"})
+
+
+def test_with_force_the_last_path_goes_too() -> None:
+    """As asked for."""
+    world = World()
+    world.drained.set(N1, True)
+    assert (world.has(P), world.has(Q)) == ({"n2"}, set())
+
+
+def test_a_path_that_stayed_goes_when_another_node_has_it_and_is_back_when_that_one_leaves() -> None:
+    """The last path of a service is always there."""
+    world = World()
+    world.drained.set(N1, False)
+    world.announce(N3, Q)
+    assert world.has(Q) == {"n3"}
+    world.table.drop(N3)
+    assert world.has(Q) == {"n1"}
+
+
+def test_where_all_are_drained_all_stay() -> None:
+    """Nobody else could take over."""
+    world = World()
+    world.drained.set(N1, False)
+    world.drained.set(N2, False)
+    assert world.has(P) == {"n1", "n2"}
+
+
+@pytest.mark.parametrize("prefix", [P, Q])
+@given(st.lists(st.tuples(st.sampled_from([N1, N2, N3]), st.sampled_from(["drain", "undrain", "come", "go"]))))
+def test_a_prefix_that_somebody_announces_is_never_without_a_path(prefix: bytes, steps: list) -> None:
+    """Whatever is drained in whatever order, without force."""
+    world = World()
+    there = {N1, N2} if prefix == P else {N1}
+    for one, step in steps:
+        if step in ("drain", "undrain"):
+            world.drained.set(one, False if step == "drain" else None)
+        elif step == "come":
+            world.announce(one, prefix)
+            there.add(one)
+        else:
+            world.table.withdraw(one, [prefix])
+            there.discard(one)
+        assert bool(world.has(prefix)) == bool(there)
