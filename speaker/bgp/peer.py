@@ -45,10 +45,14 @@ class Peer:
 
     router_id, asn  ours: they decide collisions
     jitter          gives a factor from 0.75 to 1.0 for timers (RFC 4271 10)
+    gives_way       an established session with graceful restart makes room for a new call (RFC 4724 4.2)
     """
 
-    def __init__(self, router_id: IPv4Address, asn: int, connect: Connect, jitter: Callable[[], float]) -> None:
+    def __init__(
+        self, router_id: IPv4Address, asn: int, connect: Connect, jitter: Callable[[], float], *, gives_way: bool = True
+    ) -> None:
         self._identity = (int(router_id), asn)
+        self._gives_way = gives_way
         self._connect = connect
         self._jitter = jitter
         self._failures = 0
@@ -97,9 +101,10 @@ class Peer:
         if now < self._held_off_until:
             return Refused.HELD_OFF
         held = self.established
-        if held is not None and (held.negotiated is None or held.negotiated.graceful is None):
-            return Refused.ALREADY_UP
-        return None
+        if held is None:
+            return None
+        graceful = held.negotiated is not None and held.negotiated.graceful is not None
+        return None if graceful and self._gives_way else Refused.ALREADY_UP
 
     def accepting(self, session: Session) -> list[Session]:
         """A call is taken; those that come back are to be abandoned for it. A caller that calls again before it was

@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
+from typing import ClassVar
 
 import structlog
 
@@ -89,6 +90,8 @@ class Neighbor(ABC):
     """One peer, while it is configured."""
 
     side: Side
+    #: A new call replaces an established session with graceful restart (RFC 4724 4.2).
+    gives_way: ClassVar[bool] = True
 
     def __init__(self, env: Env, target: Target, log: structlog.typing.FilteringBoundLogger) -> None:
         self.env = env
@@ -100,7 +103,7 @@ class Neighbor(ABC):
         self.up: Connection | None = None
         self._log = log
         self._loop = asyncio.get_running_loop()
-        self._peer = Peer(env.local.router_id, env.local.asn, target.connect, jitter)
+        self._peer = Peer(env.local.router_id, env.local.asn, target.connect, jitter, gives_way=self.gives_way)
         self._connections: dict[Session, Connection] = {}
         self._timer: asyncio.TimerHandle | None = None
         self.up_at = 0.0

@@ -51,6 +51,9 @@ class NodePeer(Neighbor):
     """A node as a neighbor."""
 
     side = Side.NODE
+    #: Two speakers on one node would take turns. One that restarts has closed its session before, or is found out by
+    #: the KEEPALIVE that its call brings forth.
+    gives_way = False
 
     def __init__(
         self,
