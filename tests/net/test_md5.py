@@ -93,8 +93,8 @@ async def test_a_router_is_called_with_its_key(stage: Stage) -> None:
     await until(lambda: call.up, "the router is up by its own call")
 
 
-async def test_a_changed_key_restarts_that_session_alone(stage: Stage) -> None:
-    """The file is changed and nothing else: leviathan3 has to come back with the new key, the others stay."""
+async def test_a_changed_key_counts_from_the_next_call_of_that_node_on(stage: Stage) -> None:
+    """The file is changed and nothing else: no session ends for it, and leviathan3 must come back with the new key."""
     prepare(stage)
     router = await stage.router()
     await stage.start()
@@ -106,8 +106,9 @@ async def test_a_changed_key_restarts_that_session_alone(stage: Stage) -> None:
     stage.write_text("three.key", "new")
     changed = wires[3]
     assert changed is not None
-    await until(lambda: changed.lost, "its session has ended")
-    assert stage.said("roster_changed")[-1]["changed"] == ["leviathan3"]
+    await until(lambda: stage.said("roster_changed")[-1]["changed"] == ["leviathan3"], "the new key is known")
+    assert changed.up
+    changed.drop()
     assert await node(stage, 3, b"third") is None
     assert await node(stage, 3, b"new")
     for number in (2, 4):
@@ -119,7 +120,7 @@ async def test_a_changed_key_restarts_that_session_alone(stage: Stage) -> None:
 
 
 async def test_a_changed_key_of_all_nodes_leaves_those_with_their_own(stage: Stage) -> None:
-    """`nodes.password_file` of the settings: whoever has it starts anew, by a change of that file alone."""
+    """`nodes.password_file` of the settings: whoever has it calls with the new one, by a change of that file alone."""
     prepare(stage)
     for number in (1, 2):
         del stage.roster[number - 1]["password_file"]
@@ -129,7 +130,9 @@ async def test_a_changed_key_of_all_nodes_leaves_those_with_their_own(stage: Sta
     assert one is not None
     assert own is not None
     stage.write_text("all.key", "navy")
-    await until(lambda: one.lost, "its session has ended")
+    await until(lambda: stage.said("settings_reloaded"), "the new key is known")
+    assert one.up
+    one.drop()
     assert await node(stage, 1, b"fleet") is None
     assert await node(stage, 1, b"navy")
     assert own.up
@@ -152,7 +155,7 @@ async def test_a_changed_key_of_a_router_dials_it_anew(stage: Stage) -> None:
     assert NOTIFICATION not in other.kinds()
 
 
-async def test_a_key_that_is_given_or_taken_away_counts_at_once(stage: Stage) -> None:
+async def test_a_key_that_is_given_or_taken_away_counts_from_the_next_call_on(stage: Stage) -> None:
     """From no key to one and back, without a restart of Onepeer."""
     prepare(stage)
     await stage.start()
@@ -160,13 +163,15 @@ async def test_a_key_that_is_given_or_taken_away_counts_at_once(stage: Stage) ->
     assert free is not None
     stage.roster[3]["password_file"] = "all.key"
     await stage.change_roster()
-    await until(lambda: free.lost, "its session has ended")
+    assert free.up
+    free.drop()
     assert await node(stage, 4, None) is None
     bound = await node(stage, 4, b"fleet")
     assert bound is not None
     del stage.roster[3]["password_file"]
     await stage.change_roster()
-    await until(lambda: bound.lost, "its session has ended")
+    assert bound.up
+    bound.drop()
     assert await node(stage, 4, b"fleet") is None
     assert await node(stage, 4, None)
 
