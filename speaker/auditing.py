@@ -127,10 +127,10 @@ class Auditing:
     def _state(self, node: Node) -> NodeState:
         peers = _peers(self._peering(), node.name)
         paths = sum(self._peering().reflector.path_count(peer.source) for peer in peers)
-        if self._answers(node.name) is False:
-            return NodeState(Reason.SILENT, "no answer to ARP", paths)
         if node.name in self._peering().drains:
             return NodeState(Reason.DRAINED, "", paths)
+        if self._answers(node.name) is False:
+            return NodeState(Reason.SILENT, "no answer to ARP", paths)
         if any(peer.up is not None for peer in peers):
             return NodeState(None, "", paths)
         if node.ready is False:

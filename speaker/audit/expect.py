@@ -51,11 +51,13 @@ class _Pool:
 
 def expect(landscape: Landscape, ours: Iterable[str], roster: Iterable[str]) -> list[Wanted]:
     """All addresses of all Services. `ours`: the names of BGPPeers that lead to us; `roster`: who may peer."""
-    if landscape.services is None or landscape.nodes is None or landscape.advertisements is None:
+    if landscape.services is None or landscape.nodes is None:
+        return []
+    if landscape.pools is None or landscape.advertisements is None:
         return []
     able = _able(landscape.nodes, frozenset(roster))
     names = frozenset(ours) if landscape.peers is not None else None
-    pools = [_pool(pool, landscape.advertisements, able, names) for pool in landscape.pools or ()]
+    pools = [_pool(pool, landscape.advertisements, able, names) for pool in landscape.pools]
     serving = _serving(landscape)
     return [wanted for service in landscape.services for wanted in _of_service(service, pools, serving)]
 

@@ -104,6 +104,7 @@ def test_without_pools_or_services_nothing_is_concluded() -> None:
     """A right is missing, or MetalLB is not there."""
     assert expect(replace(WHOLE, services=None), [], ALL) == []
     assert expect(replace(WHOLE, advertisements=None), [], ALL) == []
+    assert expect(replace(WHOLE, pools=None), [], ALL) == []
 
 
 def test_what_is_kept_of_objects() -> None:

@@ -107,6 +107,8 @@ class World:
         self.cluster.kubectl("delete", makers, "--all", "-n", NAMESPACE, "--wait=false")
         self.pod.remove()
         self.pod = None
+        # A pod that no node has yet would be taken for one of the next Deployment's.
+        self.cluster.kubectl("delete", "pods", "--all", "-n", NAMESPACE, "--grace-period=0", "--force", "--wait=false")
         # The router keeps the routes of one that went gracefully, and would show them to the next test.
         self.router.replace_peers(self.router.peers)
         self.cluster.kubectl("label", "node", "--all", "onepeer.io/speaker-")
