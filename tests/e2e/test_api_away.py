@@ -158,7 +158,13 @@ def _follows(world: World) -> None:
     """A Node that comes now is in the roster within seconds."""
     assert world.pod is not None
     pod = world.pod
-    world.cluster.apply(objects.node("probe", "192.168.3.200"))
+
+    def written() -> bool:
+        world.cluster.apply(objects.node("probe", "192.168.3.200"))
+        return True
+
+    # A write that the API server takes up just as etcd comes back can hang until it times out.
+    wait_until(written, BACK, "a Node is written")
     wait_until(lambda: "probe" in str(pod.status()["nodes_down"]), 10, "a new Node is seen", seen=pod.output)
     world.cluster.delete("nodes", "probe")
     wait_until(lambda: "probe" not in str(pod.status()["nodes_down"]), 10, "its end is seen", seen=pod.output)
