@@ -24,6 +24,9 @@ ROOT = Path(__file__).parents[2]
 ADMIN, ONEPEER, NOBODY = "admin-token", "onepeer-token", "nobody-token"
 """Tokens of: system:masters; the user `onepeer`, who may what RBAC says; a user who may nothing."""
 
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
+GRANTED = {"granted-by": "test"}
+
 Object = dict[str, Any]
 
 
@@ -167,6 +170,22 @@ class ApiServer:
 
     def delete(self, path: str) -> None:
         self.request("DELETE", path)
+
+    def grant(self, *roles: Object) -> None:
+        """These Roles, ClusterRoles and bindings, until `revoke`."""
+        for role in roles:
+            where = f"/namespaces/{role['metadata']['namespace']}" if "namespace" in role["metadata"] else ""
+            role = {**role, "metadata": {**role["metadata"], "labels": GRANTED}}
+            self.put(f"{RBAC}{where}/{role['kind'].lower()}s", role)
+
+    def revoke(self) -> None:
+        """What `grant` granted, in every namespace."""
+        selector = "labelSelector=" + ",".join(f"{key}%3D{value}" for key, value in GRANTED.items())
+        for kind in ("clusterrolebindings", "clusterroles"):
+            self.delete(f"{RBAC}/{kind}?{selector}")
+        for kind in ("rolebindings", "roles"):
+            for one in self.request("GET", f"{RBAC}/{kind}?{selector}")["items"]:
+                self.delete(f"{RBAC}/namespaces/{one['metadata']['namespace']}/{kind}/{one['metadata']['name']}")
 
     def put_node(self, name: str, *addresses: str, ready: bool = True, **metadata: Any) -> Object:
         """A Node with these InternalIPs, as its kubelet would have made it."""

@@ -30,7 +30,8 @@ def api_server() -> Iterator[ApiServer]:
 
 @pytest.fixture
 def server(api_server: ApiServer) -> ApiServer:
-    """The same, without nodes, pools and peers."""
+    """The same, without nodes, pools and peers, and with no rights for the user `onepeer`."""
+    api_server.revoke()
     api_server.delete_nodes()
     for kind in ("v1beta1/{}/ipaddresspools", "v1beta1/{}/bgpadvertisements", "v1beta2/{}/bgppeers"):
         api_server.delete("/apis/metallb.io/" + kind.format("namespaces/metallb-system"))

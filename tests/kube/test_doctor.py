@@ -19,7 +19,6 @@ from tests.kube.apiserver import ADMIN, NOBODY, ONEPEER, ApiServer
 from tests.kube.settings import settings
 
 PEERS = "/apis/metallb.io/v1beta2/namespaces/metallb-system/bgppeers"
-RBAC = "/apis/rbac.authorization.k8s.io/v1"
 LANE = {"address": "192.168.3.1", "local_address": "192.168.3.20"}
 
 
@@ -45,9 +44,7 @@ def grant(server: ApiServer, without: str = "") -> None:
                 rule["verbs"] = [verb for verb in rule["verbs"] if verb != without]
         if "subjects" in role:
             role["subjects"] = [{"kind": "User", "name": "onepeer", "apiGroup": "rbac.authorization.k8s.io"}]
-        namespace = role["metadata"].get("namespace")
-        where = f"/namespaces/{namespace}" if namespace else ""
-        server.put(f"{RBAC}{where}/{role['kind'].lower()}s", role)
+        server.grant(role)
 
 
 def problems(asked: Settings, facts: ClusterFacts) -> list[str]:

@@ -195,18 +195,17 @@ def grant(server: ApiServer, *, without: str = "") -> None:
         {"apiGroups": [group], "resources": [plural], "verbs": [v for v in verbs if f"{what}/{v}" != without]}
         for what, (group, plural, verbs) in ROLES.items()
     ]
-    metadata = {"name": "onepeer-test"}
-    api = "rbac.authorization.k8s.io/v1"
-    rules = [rule for rule in rules if rule["verbs"]]
-    server.put(
-        f"/apis/{api}/clusterroles", {"apiVersion": api, "kind": "ClusterRole", "metadata": metadata, "rules": rules}
-    )
-    binding = {
-        "apiVersion": api, "kind": "ClusterRoleBinding", "metadata": metadata,
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "onepeer-test"},
-        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "onepeer"}],
+    metadata, api = {"name": "onepeer-test"}, "rbac.authorization.k8s.io"
+    role = {
+        "apiVersion": f"{api}/v1", "kind": "ClusterRole", "metadata": metadata,
+        "rules": [rule for rule in rules if rule["verbs"]],
     }  # fmt: skip
-    server.put(f"/apis/{api}/clusterrolebindings", binding)
+    binding = {
+        "apiVersion": f"{api}/v1", "kind": "ClusterRoleBinding", "metadata": metadata,
+        "roleRef": {"apiGroup": api, "kind": "ClusterRole", "name": "onepeer-test"},
+        "subjects": [{"apiGroup": api, "kind": "User", "name": "onepeer"}],
+    }  # fmt: skip
+    server.grant(role, binding)
 
 
 async def test_the_rights_that_are_written_down_are_enough(server: ApiServer, stage: Stage) -> None:

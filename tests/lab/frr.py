@@ -8,6 +8,8 @@ accepted, announcements by `network` behind a prefix list, `bgpd -p 0`.
 import json
 import os
 import shutil
+import subprocess
+import tempfile
 from collections.abc import Iterable
 from typing import Any
 
@@ -174,6 +176,21 @@ class FRR(Speaker):
             lines.append(f"{no}network {prefix}")
             lines.append("exit-address-family")
         return lines
+
+
+def dry_run(config: str) -> tuple[int, str]:
+    """Exit status of `bgpd -C` over this configuration, and all that it says of it: nothing where it takes every line.
+
+    Its /var/tmp is one of its own: bgpd complains of a crash log's folder that a killed one with its pid left there.
+    """
+    with tempfile.NamedTemporaryFile("w", suffix=".conf", dir="/tmp") as file:
+        file.write(config)
+        file.flush()
+        os.chmod(file.name, 0o644)  # bgpd reads it as a user of its own
+        alone = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /var/tmp && exec "$@"', "sh")
+        command = (*alone, f"{BIN}/bgpd", "-C", "-f", file.name)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
 
 
 def _transport_lines(peer: Peer, *, timers: bool) -> list[str]:
