@@ -8,7 +8,9 @@ import os
 import socket
 import struct
 from collections.abc import Collection, Iterator
-from ipaddress import IPv4Address
+from ipaddress import ip_address
+
+from speaker.net.sockets import Address
 
 _NETLINK_SOCK_DIAG = 4
 _BY_FAMILY, _DESTROY = 20, 21
@@ -17,24 +19,23 @@ _ERROR, _DONE = 2, 3
 _ALL_STATES = 0xFFFFFFFF ^ (1 << 10)  # but listening
 _HEAD = struct.Struct("IHHII")
 _ID_AT, _ID_SIZE = 4, 48
+_SOURCE_AT = 4  # in the identity, after the two ports
 
 
-def bury(addresses: Collection[IPv4Address]) -> int:
+def bury(addresses: Collection[Address]) -> int:
     """Ends all TCP connections from these addresses, which nobody may own; how many there were. Raises OSError."""
-    found = [one for one in _connections() if IPv4Address(one[4:8]) in addresses]
-    for one in found:
-        list(_ask(_DESTROY, _ACK, one))
-    return len(found)
+    ended = 0
+    for family, size in ((socket.AF_INET, 4), (socket.AF_INET6, 16)):
+        for answer in list(_ask(family, _BY_FAMILY, _DUMP, bytes(_ID_SIZE))):
+            identity = answer[_ID_AT : _ID_AT + _ID_SIZE]
+            if ip_address(identity[_SOURCE_AT : _SOURCE_AT + size]) in addresses:
+                list(_ask(family, _DESTROY, _ACK, identity))
+                ended += 1
+    return ended
 
 
-def _connections() -> Iterator[bytes]:
-    """The identity of each TCP connection over IPv4, as the kernel has it."""
-    for answer in _ask(_BY_FAMILY, _DUMP, bytes(_ID_SIZE)):
-        yield answer[_ID_AT : _ID_AT + _ID_SIZE]
-
-
-def _ask(kind: int, flags: int, identity: bytes) -> Iterator[bytes]:
-    body = struct.pack("=BBBBI", socket.AF_INET, socket.IPPROTO_TCP, 0, 0, _ALL_STATES) + identity
+def _ask(family: int, kind: int, flags: int, identity: bytes) -> Iterator[bytes]:
+    body = struct.pack("=BBBBI", family, socket.IPPROTO_TCP, 0, 0, _ALL_STATES) + identity
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG) as netlink:
         netlink.settimeout(1.0)
         netlink.sendto(_HEAD.pack(_HEAD.size + len(body), kind, flags | _REQUEST, 1, 0) + body, (0, 0))

@@ -11,8 +11,9 @@ import os
 import socket
 import struct
 from collections.abc import Sequence
-from ipaddress import IPv4Address
 from typing import Final
+
+from speaker.net.sockets import Address
 
 _NETLINK_NETFILTER = 12
 _SUBSYSTEM = 10 << 8
@@ -31,34 +32,36 @@ _FIN_OR_RST = 0x05
 _ANSWER: Final = 65536
 
 
-def keep_quiet(local: tuple[IPv4Address, int], remote: tuple[IPv4Address, int]) -> None:
+def keep_quiet(local: tuple[Address, int], remote: tuple[Address, int]) -> None:
     """From now on no FIN or RST of this connection leaves the host, whatever becomes of its process. Raises OSError."""
     speak_again(local[0])
     table = _attribute(1, _name(local[0]))
     hook = _nested(4, _attribute(1, _number(_OUTPUT)), _attribute(2, _number(_PRIORITY)))
     chain = table + _attribute(3, b"output\0") + hook + _attribute(7, b"filter\0")
     rule = table + _attribute(2, b"output\0") + _nested(4, *_expressions(local, remote))
-    _send([(_NEW_TABLE, table), (_NEW_CHAIN, chain), (_NEW_RULE, rule)])
+    _send([(_NEW_TABLE, table), (_NEW_CHAIN, chain), (_NEW_RULE, rule)], local[0])
 
 
-def speak_again(local: IPv4Address) -> None:
+def speak_again(local: Address) -> None:
     """The end of that, also of what an earlier process left. Raises OSError."""
     table = _attribute(1, _name(local))
     # Made where it is not there, so that one that is not is no error.
-    _send([(_NEW_TABLE, table), (_DELETE_TABLE, table)])
+    _send([(_NEW_TABLE, table), (_DELETE_TABLE, table)], local)
 
 
-def _name(local: IPv4Address) -> bytes:
+def _name(local: Address) -> bytes:
     return f"onepeer-{local}".encode() + b"\0"
 
 
-def _expressions(local: tuple[IPv4Address, int], remote: tuple[IPv4Address, int]) -> list[bytes]:
+def _expressions(local: tuple[Address, int], remote: tuple[Address, int]) -> list[bytes]:
     ports = struct.pack("!HH", local[1], remote[1])
     flags = bytes((_FIN_OR_RST,))
     verdict = _nested(2, _nested(2, _attribute(1, _number(_DROP))))
+    protocol, addresses = (9, 12) if local[0].version == 4 else (6, 8)
     return [
-        *_compare(_NETWORK, 9, bytes((_TCP,))),
-        *_compare(_NETWORK, 12, local[0].packed + remote[0].packed),
+        *_compare(_NETWORK, protocol, bytes((_TCP,))),
+        *_compare(_NETWORK, addresses, local[0].packed),
+        *_compare(_NETWORK, addresses + len(local[0].packed), remote[0].packed),
         *_compare(_TRANSPORT, 0, ports),
         _load(_TRANSPORT, 13, 1),
         _expression("bitwise", _attribute(1, _number(_REGISTER)), _attribute(2, _number(_REGISTER)),
@@ -96,12 +99,13 @@ def _nested(kind: int, *inside: bytes) -> bytes:
     return _attribute(kind | _NESTED, b"".join(inside))
 
 
-def _send(requests: Sequence[tuple[int, bytes]]) -> None:
+def _send(requests: Sequence[tuple[int, bytes]], local: Address) -> None:
     """All of it or nothing. Raises OSError."""
+    family = socket.AF_INET if local.version == 4 else socket.AF_INET6
     batch = [_message(_BATCH_BEGIN, 0, 0, _SUBSYSTEM >> 8, b"", socket.AF_UNSPEC)]
     for number, (kind, body) in enumerate(requests, 1):
         last = _ACK if number == len(requests) else 0
-        batch.append(_message(_SUBSYSTEM | kind, _CREATE | last, number, 0, body, socket.AF_INET))
+        batch.append(_message(_SUBSYSTEM | kind, _CREATE | last, number, 0, body, family))
     batch.append(_message(_BATCH_END, 0, len(requests) + 1, _SUBSYSTEM >> 8, b"", socket.AF_UNSPEC))
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_NETFILTER) as netlink:
         netlink.settimeout(1.0)

@@ -12,9 +12,9 @@ import socket
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 from typing import Any, Final
 
+from speaker.net import ip
 from speaker.net.sockets import Address, set_password, set_ttl_security
 
 _TCP_MAXSEG, _TCP_INFO = 2, 11
@@ -28,6 +28,7 @@ _OPT_MSS, _OPT_WINDOW, _OPT_SACK, _OPT_TIMESTAMP, _OPT_MD5 = 2, 3, 4, 8, 19
 _HAS_TIMESTAMPS, _HAS_SACK, _HAS_SCALE = 1, 2, 4
 _SO_REUSEPORT = 15
 _MODULO: Final = 1 << 32
+_TCP_HEADER, _SYN, _RST, _ACK = 20, 0x02, 0x04, 0x10
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,52 +138,51 @@ def _repair_options(options: Mapping[str, Any]) -> bytes:
 
 
 class Challenge:
-    """A SYN from a connection's own end, and the answer. IPv4. `scale` is that of the peer's windows (RFC 7323)."""
+    """A SYN from a connection's own end, and the answer. `scale` is that of the peer's windows (RFC 7323)."""
 
     def __init__(
-        self, local: tuple[IPv4Address, int], remote: tuple[IPv4Address, int], password: bytes | None, scale: int
+        self, local: tuple[Address, int], remote: tuple[Address, int], password: bytes | None, scale: int
     ) -> None:
         self._local, self._remote, self._password, self._scale = local, remote, password, scale
+        self._ports = struct.pack("!HH", local[1], remote[1])
 
     def packet(self) -> bytes:
         """The SYN with its IP header, for a raw socket."""
-        head = struct.pack("!HHIIBBHHH", self._local[1], self._remote[1], 0, 0, 0, 0x02, 1024, 0, 0)
         options = bytes((_OPT_MD5, 18)) + b"\0" * 16 + b"\1\1" if self._password is not None else b""
-        head = head[:12] + bytes(((20 + len(options)) // 4 << 4,)) + head[13:]
-        pseudo = self._local[0].packed + self._remote[0].packed + struct.pack("!BBH", 0, 6, len(head) + len(options))
+        size = _TCP_HEADER + len(options)
+        head = self._ports + struct.pack("!IIBBHHH", 0, 0, size // 4 << 4, _SYN, 1024, 0, 0)
+        ends = self._local[0], self._remote[0]
+        pseudo = ip.pseudo_header(*ends, ip.TCP, size)
         if self._password is not None:
             # RFC 2385 2: pseudo-header, header without options and with checksum 0, data, key.
             digest = hashlib.md5(pseudo + head + self._password, usedforsecurity=False).digest()
             options = options[:2] + digest + options[18:]
-        segment = head[:16] + struct.pack("!H", _checksum(pseudo + head + options)) + head[18:] + options
-        ip = struct.pack(
-            "!BBHHHBBH4s4s", 0x45, 0xC0, 20 + len(segment), 0, 0x4000, 255, 6, 0, self._local[0].packed,
-            self._remote[0].packed,
-        )  # fmt: skip
-        return ip + segment
+        checksum = struct.pack("!H", ip.checksum(pseudo + head + options))
+        return ip.packet(*ends, ip.TCP, head[:16] + checksum + head[18:] + options)
 
     def read(self, packet: bytes) -> Numbers | None:
         """The numbers, where this IP packet is the answer. Raises ConnectionResetError where the peer knows of no such
         connection."""
-        size = (packet[0] & 15) * 4
-        tcp = packet[size:]
-        if len(tcp) < 20 or packet[9] != 6:
+        said = ip.read(packet)
+        if said is None or said.protocol != ip.TCP or len(said.payload) < _TCP_HEADER:
             return None
-        ends = (packet[12:16], packet[16:20], int.from_bytes(tcp[:2], "big"), int.from_bytes(tcp[2:4], "big"))
-        if ends != (self._remote[0].packed, self._local[0].packed, self._remote[1], self._local[1]):
+        tcp = said.payload
+        if (said.source, said.to) != (self._remote[0].packed, self._local[0].packed):
+            return None
+        if tcp[:4] != self._ports[2:] + self._ports[:2]:
             return None
         sequence, acknowledged = struct.unpack("!II", tcp[4:12])
         flags = tcp[13]
-        if flags & 0x04:
+        if flags & _RST:
             raise ConnectionResetError("the router knows of no such connection")
-        if flags & 0x12 == 0x12:
+        if flags & _SYN and flags & _ACK:
             raise ConnectionResetError("the router began a new connection")
-        if not flags & 0x10:
+        if not flags & _ACK:
             return None
-        if int.from_bytes(packet[2:4], "big") > size + (tcp[12] >> 4) * 4:
+        if len(tcp) > (tcp[12] >> 4) * 4:
             return None  # data, perhaps sent again: its number may be one that was acknowledged long ago
         window = int.from_bytes(tcp[14:16], "big") << self._scale
-        return Numbers(acknowledged, sequence, window, _stamp(tcp[20 : (tcp[12] >> 4) * 4]))
+        return Numbers(acknowledged, sequence, window, _stamp(tcp[_TCP_HEADER:]))
 
 
 def _stamp(options: bytes) -> int | None:
@@ -196,11 +196,3 @@ def _stamp(options: bytes) -> int | None:
             return (int.from_bytes(options[at + 6 : at + 10], "big") + 1) % _MODULO
         at += max(2, options[at + 1]) if at + 1 < len(options) else 2
     return None
-
-
-def _checksum(data: bytes) -> int:
-    data += b"\0" * (len(data) % 2)
-    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF

@@ -6,13 +6,13 @@ See speaker.net.quiet. Each change waits some milliseconds for the kernel, and i
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from ipaddress import IPv4Address
+from ipaddress import ip_address
 
 from speaker.net.quiet import keep_quiet, speak_again
 from speaker.net.sockets import Address
 from speaker.peers.router import RouterPeer
 
-Ends = tuple[tuple[IPv4Address, int], tuple[IPv4Address, int]]
+Ends = tuple[tuple[Address, int], tuple[Address, int]]
 """Of a connection: ours and the router's."""
 
 
@@ -30,7 +30,7 @@ class Goodbyes:
             self._clean = True
             for address in addresses:
                 with suppress(OSError):  # without nf_tables nothing was kept
-                    await asyncio.to_thread(speak_again, IPv4Address(str(address)))
+                    await asyncio.to_thread(speak_again, address)
 
     async def keep(self, lanes: Sequence[RouterPeer]) -> None:
         """Back, of the sessions of these lanes and no others."""
@@ -49,4 +49,4 @@ def _ends(lane: RouterPeer) -> Ends | None:
     if lane.up is None or lane.up.local is None or lane.up.remote is None:
         return None
     local, remote = lane.up.local, lane.up.remote
-    return (IPv4Address(local[0]), local[1]), (IPv4Address(remote[0]), remote[1])
+    return (ip_address(local[0]), local[1]), (ip_address(remote[0]), remote[1])

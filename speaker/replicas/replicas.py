@@ -4,7 +4,6 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
-from ipaddress import IPv4Address
 
 import structlog
 
@@ -107,7 +106,7 @@ class Replicas:
 
     async def _bury(self) -> None:
         """What a process before us has left: see speaker.net.orphans."""
-        ours = {IPv4Address(str(a)) for r in self._settings.routers for a in r.local_addresses if a.version == 4}
+        ours = {address for router in self._settings.routers for address in router.local_addresses}
         try:
             await asyncio.to_thread(bury, ours)
         except OSError as error:

@@ -5,32 +5,47 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
-from ipaddress import IPv4Address
+from dataclasses import dataclass
+from ipaddress import ip_address
 
 import pytest
 
 from speaker.net.orphans import bury
 from speaker.net.quiet import keep_quiet, speak_again
+from speaker.net.sockets import Address
 from tests.lab import Host, Lab, wait_until
 
-OURS, THEIRS = IPv4Address("192.168.3.10"), IPv4Address("192.168.3.1")
+IPV4 = ip_address("192.168.3.10"), ip_address("192.168.3.1")
+IPV6 = ip_address("fd00:3::10"), ip_address("fd00:3::1")
+PORT = 1792
 
 
-@pytest.fixture
-def hosts(real_parts: None) -> Iterator[tuple[Host, Host]]:
+@dataclass(frozen=True)
+class Wire:
     """Ours, which can be killed a process on, and the router."""
+
+    ours: Host
+    router: Host
+    here: Address
+    there: Address
+
+
+@pytest.fixture(params=[IPV4, IPV6], ids=["ipv4", "ipv6"])
+def wire(request: pytest.FixtureRequest, real_parts: None) -> Iterator[Wire]:
+    here, there = request.param
+    bits = 24 if here.version == 4 else 64
     with Lab() as lab:
-        yield lab.host("ours", f"{OURS}/24"), lab.host("router", f"{THEIRS}/24")
+        yield Wire(lab.host("ours", f"{here}/{bits}"), lab.host("router", f"{there}/{bits}"), here, there)
 
 
-def connected(ours: Host, router: Host) -> tuple[int, socket.socket]:
+def connected(wire: Wire) -> tuple[int, socket.socket]:
     """A process of ours with one connection, and the router's end of it."""
-    listening = router.socket()
-    listening.bind((str(THEIRS), 179))
+    listening = wire.router.socket(wire.here.version)
+    listening.bind((str(wire.there), 179))
     listening.listen()
-    mine = ours.socket()
-    mine.bind((str(OURS), 1792))
-    mine.connect((str(THEIRS), 179))
+    mine = wire.ours.socket(wire.here.version)
+    mine.bind((str(wire.here), PORT))
+    mine.connect((str(wire.there), 179))
     theirs, _ = listening.accept()
     listening.close()
     pid = os.fork()
@@ -57,38 +72,36 @@ def kill(pid: int) -> None:
     os.waitpid(pid, 0)
 
 
-def states(host: Host) -> str:
-    return host.run("ss", "-tanH", "src", str(OURS))
+def states(wire: Wire) -> str:
+    return wire.ours.run("ss", "-tanH", "src", f"[{wire.here}]")
 
 
 @pytest.mark.parametrize("quiet", [True, False])
-def test_the_peer_hears_of_a_kill_only_where_nobody_keeps_it_quiet(hosts: tuple[Host, Host], quiet: bool) -> None:
-    ours, router = hosts
-    pid, peer = connected(ours, router)
+def test_the_peer_hears_of_a_kill_only_where_nobody_keeps_it_quiet(wire: Wire, quiet: bool) -> None:
+    pid, peer = connected(wire)
     with peer:
         if quiet:
-            ours.inside(keep_quiet, (OURS, 1792), (THEIRS, 179))
+            wire.ours.inside(keep_quiet, (wire.here, PORT), (wire.there, 179))
         kill(pid)
         if not quiet:
             wait_until(lambda: ended(peer), 5, "the peer hears of it")
             return
-        wait_until(lambda: "FIN-WAIT-1" in states(ours), 5, "the kernel tries to say it")
-        assert ours.inside(bury, [OURS]) == 1
-        assert not states(ours)
+        wait_until(lambda: "FIN-WAIT-1" in states(wire), 5, "the kernel tries to say it")
+        assert wire.ours.inside(bury, [wire.here]) == 1
+        assert not states(wire)
         peer.send(b"a KEEPALIVE")  # to nobody, who would answer with a RST
-        ours.run("ping", "-c", "1", str(THEIRS))  # what was sent before has arrived before
+        wire.ours.run("ping", "-c", "1", str(wire.there))  # what was sent before has arrived before
         assert not ended(peer)
 
 
-def test_only_that_one_connection_is_kept_quiet(hosts: tuple[Host, Host]) -> None:
+def test_only_that_one_connection_is_kept_quiet(wire: Wire) -> None:
     """And keeping it so twice, or ending that twice, is no error."""
-    ours, router = hosts
     for _ in range(2):
-        ours.inside(keep_quiet, (OURS, 1793), (THEIRS, 179))
-    pid, peer = connected(ours, router)
+        wire.ours.inside(keep_quiet, (wire.here, PORT + 1), (wire.there, 179))
+    pid, peer = connected(wire)
     with peer:
         kill(pid)
         wait_until(lambda: ended(peer), 5, "the peer hears of it")
     for _ in range(2):
-        ours.inside(speak_again, OURS)
-    assert "onepeer" not in ours.run("nft", "list", "ruleset")
+        wire.ours.inside(speak_again, wire.here)
+    assert "onepeer" not in wire.ours.run("nft", "list", "ruleset")
