@@ -27,6 +27,7 @@ from speaker.cli.explain import explain
 from speaker.cli.history import history
 from speaker.cli.render import Answer, Output
 from speaker.cli.router import router_app
+from speaker.cli.verify import verify
 
 app = typer.Typer(
     name="onepeer",
@@ -192,6 +193,7 @@ def routes(
 
 
 app.command(short_help="What has happened, and since when?")(history)
+router_app.command(short_help="Does the router hold what it was sent?")(verify)
 app.add_typer(
     router_app, help="The router's side.", short_help="The lines to type, the way to one line, what the router holds."
 )

@@ -1,17 +1,21 @@
 """Which next hops does a router hold? Read of what it shows: FRR's and ZebOS' tables (EdgeOS), and FRR's JSON.
 
-`show ip bgp`, also of one neighbor, and `show ip route bgp`; several in one stream. ZebOS' `show ip bgp` as an
-EdgeRouter 4 prints it: github.com/metallb/metallb/issues/720.
+`show ip bgp`, also of one neighbor, `show ip route bgp` and `show ip bgp summary` (summary.py); several in one stream.
+ZebOS' `show ip bgp` as an EdgeRouter 4 prints it: github.com/metallb/metallb/issues/720; its `show ip route bgp` as an
+EdgeRouter X does: ikarus.sg/bgp-load-balancing-metallb.
 """
 
 import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, ip_network
 from typing import Any
 
+from speaker.routers import summary
+from speaker.routers.summary import Summary
 from speaker.routers.terminal import UnreadableText, lines_of
+from speaker.routers.words import address_of
 
 Held = dict[str, frozenset[str]]
 """Next hops by prefix, both as Python's ipaddress writes them."""
@@ -25,18 +29,25 @@ class Shown:
     """Valid paths of `show ip bgp`."""
     route: Held | None
     """What is used: `show ip route bgp`."""
+    summary: Summary | None
+    """`show ip bgp summary`."""
 
 
 def read(text: str) -> Shown:
     """Raises UnreadableText, and nothing else, where there is no such table."""
     rows: dict[str, list[tuple[str, str]]] = {}
-    text = _documents(text, rows)
-    _tables(lines_of(text), rows)
-    if not rows:
+    documents, text = _documents(text)
+    for document in documents:
+        _routes_of(document, rows)
+    lines = lines_of(text)
+    _tables(lines, rows)
+    neighbors = summary.read(documents, lines)
+    if not rows and neighbors is None:
         raise UnreadableText(
-            "no table of routes is found in it: give what `show ip bgp` or `show ip route bgp` prints on the router"
+            "no table is found in it: give what `show ip bgp`, `show ip route bgp` or `show ip bgp summary` prints on"
+            " the router"
         )
-    return Shown(_held(rows.get("bgp")), _held(rows.get("route")))
+    return Shown(_held(rows.get("bgp")), _held(rows.get("route")), neighbors)
 
 
 def _held(rows: list[tuple[str, str]] | None) -> Held | None:
@@ -51,7 +62,7 @@ def _held(rows: list[tuple[str, str]] | None) -> Held | None:
 # ---- text
 
 _BGP_HEAD = re.compile(r"\s*Network\s+Next Hop\s")
-_ROUTE_HEAD = re.compile(r"Codes:\s+K")
+_ROUTE_HEAD = re.compile(r"Codes:\s+K|IP Route Table for VRF")
 _BGP_ROW = re.compile(
     r"(?P<codes>[*>=sdhrRSiINVu<? ]{1,7}?)\s*(?P<rest>[0-9a-fA-F]*[.:][0-9a-fA-F.:]*(?:/\d+)?(?:\s.*)?)$"
 )
@@ -77,19 +88,20 @@ def _tables(lines: list[str], rows: dict[str, list[tuple[str, str]]]) -> None:
             rows.setdefault("bgp", [])
         elif inside == "bgp" and (found := _BGP_ROW.match(line)):
             words = found["rest"].split()
-            first = _prefix(words[0]) if "/" in words[0] or (len(words) > 1 and _hop(words[1])) else None
+            first = _prefix(words[0]) if "/" in words[0] or (len(words) > 1 and address_of(words[1])) else None
             prefix, words = (first, words[1:]) if first else (prefix, words)
             # A long IPv6 prefix has a line of its own, with the codes of the next one.
             codes, wrapped = wrapped + found["codes"], "" if words else found["codes"]
-            if words and prefix and (hop := _hop(words[0])) and "*" in codes:
+            if words and prefix and (hop := address_of(words[0])) and "*" in codes:
                 rows["bgp"].append((prefix, hop))
         elif inside != "bgp" and (found := _ROUTE_ROW.match(line)):
             if found["prefix"]:
                 prefix = _prefix(found["prefix"]) if found["codes"].startswith("B") else None
             elif resolved and "(recursive" not in found["rest"]:
                 continue  # how the next hop before it is reached
-            resolved = "(recursive" in found["rest"]
-            if prefix and (hop := _hop(found["hop"])):
+            # ZebOS says on the same line how it is reached: "(recursive is directly connected, eth0)".
+            resolved = "(recursive)" in found["rest"]
+            if prefix and (hop := address_of(found["hop"])):
                 rows.setdefault("route", []).append((prefix, hop))
 
 
@@ -104,34 +116,32 @@ def _prefix(text: str) -> str | None:
         return None
 
 
-def _hop(text: str) -> str | None:
-    try:
-        found: IPv4Address | IPv6Address = ip_address(text)
-    except ValueError:
-        return None
-    return str(found)
-
-
 # ---- JSON
 
 _OPENING = re.compile(r"^\{", re.MULTILINE)
 
 
-def _documents(text: str, rows: dict[str, list[tuple[str, str]]]) -> str:
-    """Read the documents of FRR's, and return the rest."""
+def _documents(text: str) -> tuple[list[dict[str, Any]], str]:
+    """FRR's documents, and the rest of the text."""
     decoder = json.JSONDecoder()
+    found: list[dict[str, Any]] = []
     rest, begin = "", 0
-    while found := _OPENING.search(text, begin):
+    while opening := _OPENING.search(text, begin):
         try:
-            document, end = decoder.raw_decode(text, found.start())
+            document, end = decoder.raw_decode(text, opening.start())
         except (ValueError, RecursionError):
-            end = found.end()
+            end = opening.end()
         else:
-            kind = "bgp" if "routes" in document else "route"
-            if kind == "bgp" or any(isinstance(entries, list) for entries in document.values()):
-                rows.setdefault(kind, []).extend(_entries(document.get("routes", document), kind))
-        rest, begin = rest + text[begin : found.start()], end
-    return rest + text[begin:]
+            found.append(document)
+        rest, begin = rest + text[begin : opening.start()], end
+    return found, rest + text[begin:]
+
+
+def _routes_of(document: dict[str, Any], rows: dict[str, list[tuple[str, str]]]) -> None:
+    """What a document has of them, if it is of routes."""
+    kind = "bgp" if "routes" in document else "route"
+    if kind == "bgp" or any(isinstance(entries, list) for entries in document.values()):
+        rows.setdefault(kind, []).extend(_entries(document.get("routes", document), kind))
 
 
 def _entries(document: Any, kind: str) -> Iterator[tuple[str, str]]:
@@ -144,6 +154,6 @@ def _entries(document: Any, kind: str) -> Iterator[tuple[str, str]]:
                 continue
             hops = entry.get("nexthops")
             for hop in hops if isinstance(hops, list) else ():
-                address = _hop(str(hop.get("ip"))) if isinstance(hop, dict) else None
+                address = address_of(str(hop.get("ip"))) if isinstance(hop, dict) else None
                 if address and prefix and not (isinstance(hop, dict) and hop.get("resolver")):
                     yield prefix, address

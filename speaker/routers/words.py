@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -45,3 +46,11 @@ def refuse_ttl(router: Router, whose: str) -> None:
     """Raises CannotSay where ttl_security is set."""
     if router.ttl_security:
         raise CannotSay(f"{whose} has no words for ttl_security here: take it away from router {router.name}")
+
+
+def address_of(text: str) -> str | None:
+    """An address as Python's ipaddress writes it; None where it is none."""
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        return None

@@ -13,6 +13,8 @@ from tests.lab.netns import run
 RECORDED = Path(__file__).parents[1] / "routers" / "shown"
 ZEBRA = "show ip route bgp"
 BGP = "show ip bgp"
+SECOND = "192.168.3.11"
+"""Another address of Onepeer's host."""
 
 
 def shown(router: FRR, command: str) -> str:
@@ -65,3 +67,31 @@ def test_what_is_typed_is_what_frr_has_then_and_its_undo_takes_the_line_away(net
     wait_until(lambda: router.established(net.onepeer_host.v4), CONVERGED, "the line is up")
     router.configure(*view["undo"])
     assert neighbor not in router.vtysh("show running-config")
+
+
+def test_a_line_that_the_router_lacks_is_named_with_what_to_type_and_typed_it_is_there(net: Network) -> None:
+    """Of two addresses one has no line; then it is shut down; then all is well. As text and as JSON."""
+    net.onepeer_host.ip(f"address replace {SECOND}/24 dev eth0")
+    router = net.router(FRR)
+    assert isinstance(router, FRR)
+    onepeer = net.onepeer(router={"local_addresses": [net.onepeer_host.v4, SECOND]})
+    net.nodes()
+    net.sees(router, PREFIX[4], net.addresses(4))
+    for command in (f"{BGP} summary", f"{BGP} summary json"):
+        done = verify(onepeer, shown(router, command))
+        assert (done.returncode, done.stderr) == (3, "")
+        assert [line.split() for line in done.stdout.splitlines()[2:4]] == [
+            [net.onepeer_host.v4, str(ASN), "ipv4", "Established", "4", "4", "-"],
+            [SECOND, "-", "-", "-", "-", "0", "no-neighbor-line"],
+        ]
+    router.configure(*[line for line in done.stdout.splitlines() if line.startswith("   ")])
+    wait_until(lambda: router.established(SECOND), CONVERGED, "the second line is up")
+    router.configure(f"router bgp {ASN}", f" neighbor {SECOND} shutdown")
+    done = verify(onepeer, shown(router, f"{BGP} summary"))
+    assert "shut-down" in done.stdout
+    router.configure(*[line for line in done.stdout.splitlines() if line.startswith("   ")])
+    wait_until(lambda: router.established(SECOND), CONVERGED, "the second line is up again")
+    for command in (f"{BGP} summary", f"{BGP} summary json"):
+        wait_until(
+            lambda command=command: verify(onepeer, shown(router, command)).returncode == 0, CONVERGED, "all is well"
+        )
