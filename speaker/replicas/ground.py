@@ -1,7 +1,7 @@
 """What of this host does a lead stand on? The router's addresses on an interface, and what the link says of them.
 
 One for each router. Addresses are held for some seconds at a time, by the kernel: it takes them away itself where
-nobody renews them. Needs CAP_NET_ADMIN for them and CAP_NET_RAW for ARP. IPv4.
+nobody renews them. Needs CAP_NET_ADMIN for them and CAP_NET_RAW to ask the link (link.py).
 """
 
 import asyncio
@@ -9,15 +9,15 @@ import errno
 import importlib
 import os
 import socket
-import struct
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import ip_address, ip_interface
 from typing import Any, Final
 
 from speaker.net.repair import Challenge, Numbers
 from speaker.net.sockets import Address
 from speaker.replicas.follower import Copy
+from speaker.replicas.link import Segments, link
 
 PROBES: Final = 3
 PROBE_EVERY: Final = 0.07
@@ -32,9 +32,8 @@ LOOK: Final = 0.5
 GONE: Final = 1.7
 """Seconds of silence after which it is not: three lost answers."""
 
-_ARP, _IP = 0x0806, 0x0800
-_EVERYBODY = b"\xff" * 6
-_REQUEST, _REPLY = 1, 2
+_NO_DUPLICATE_DETECTION: Final = 0x02
+"""IFA_F_NODAD: the address can be had at once; it is we who have asked whether anybody else has it."""
 
 
 class GroundError(Exception):
@@ -46,34 +45,35 @@ class Ground:
 
     def __init__(self, router: Address, addresses: Sequence[Address]) -> None:
         self._router = router
-        self._addresses = [IPv4Address(str(address)) for address in addresses]
+        self._family = socket.AF_INET if router.version == 4 else socket.AF_INET6
+        self._addresses = list(addresses)
         self._loop = asyncio.get_running_loop()
         self._closing = AsyncExitStack()
         self._netlink: Any
         self._heard = self._loop.time()
-        self._others: dict[IPv4Address, bytes] = {}
+        self._others: dict[Address, bytes] = {}
 
     async def open(self, interface: str | None) -> None:
         """Finds the interface, or takes this one. Raises GroundError."""
-        if self._router.version != 4:
-            raise GroundError(f"{self._router}: replicas move IPv4 addresses only; give the router's IPv4 address")
         # 0.3 s, which sessions must not wait for.
         pyroute2 = await asyncio.to_thread(importlib.import_module, "pyroute2")
         try:
             self._netlink = await self._closing.enter_async_context(pyroute2.AsyncIPRoute())
             await self._find(interface)
-            self._arp = self._closing.enter_context(self._packets(_ARP))
-            self._raw = self._closing.enter_context(
-                socket.socket(socket.AF_INET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.IPPROTO_RAW)
-            )
+            self._link = link(self._name, self._mac, self._router.version)
+            self._closing.callback(self._link.close)
+            self._segments = Segments(self._name, self._router)
+            self._closing.callback(self._segments.close)
+            raw = socket.socket(self._family, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.IPPROTO_RAW)
+            self._raw = self._closing.enter_context(raw)
         except GroundError:
             await self._closing.aclose()
             raise
         except _errors() as error:
             await self._closing.aclose()
             raise GroundError(_words(error)) from None
-        self._loop.add_reader(self._arp, self._read)
-        self._closing.callback(self._loop.remove_reader, self._arp)
+        self._loop.add_reader(self._link, self._read)
+        self._closing.callback(self._loop.remove_reader, self._link)
         self._looking = self._loop.call_soon(self._look)
         self._closing.callback(lambda: self._looking.cancel())
 
@@ -85,8 +85,10 @@ class Ground:
 
     async def hold(self, seconds: int) -> None:
         """Have the addresses, for so long from now on. Raises GroundError."""
+        # An IPv6 address that is not preferred is never picked as a source (RFC 6724 5); IPv4 has no such thing.
+        preferred = seconds if self._router.version == 4 else 0
         for address in self._addresses:
-            await self._address("replace", address, preferred_lft=seconds, valid_lft=seconds)
+            await self._address("replace", address, preferred_lft=preferred, valid_lft=seconds)
 
     async def drop(self) -> None:
         """Have none of them."""
@@ -97,19 +99,18 @@ class Ground:
                 continue  # the kernel has taken it already
 
     def announce(self) -> None:
-        """Tell the link that they are here: the request form is what routers take."""
+        """Tell the link that they are here."""
         for address in self._addresses:
-            self._send(_REQUEST, _EVERYBODY, address, b"\0" * 6, address)
-            self._send(_REPLY, _EVERYBODY, address, self._mac, address)
+            self._link.announce(address)
 
     # --- the link ---
 
     async def taken(self) -> str | None:
-        """Who else answers for one of the addresses: its hardware address (RFC 5227 2.1.1)."""
+        """Who else answers for one of the addresses: its hardware address (RFC 5227 2.1.1, RFC 4862 5.4)."""
         self._others.clear()
         for _ in range(PROBES):
             for address in self._addresses:
-                self._send(_REQUEST, _EVERYBODY, IPv4Address(0), b"\0" * 6, address)
+                self._link.ask(address, None)
             await asyncio.sleep(PROBE_EVERY)
             if self._others:
                 return next(iter(self._others.values())).hex(":")
@@ -126,11 +127,11 @@ class Ground:
         asked = {}
         for lane, copy in copies.items():
             said = copy.described
-            local = IPv4Address(said.local), said.local_port
-            remote, scale = (IPv4Address(said.remote), said.remote_port), said.tcp["send_scale"] if said.tcp else 0
+            local = ip_address(said.local), said.local_port
+            remote, scale = (ip_address(said.remote), said.remote_port), said.tcp["send_scale"] if said.tcp else 0
             asked[lane] = Challenge(local, remote, passwords[lane], scale)
         found: dict[int, Numbers] = {}
-        with self._packets(_IP) as answers:
+        with self._segments.heard() as answers:
             for one in asked.values():
                 self._raw.sendto(one.packet(), (str(self._router), 0))
             try:
@@ -163,12 +164,12 @@ class Ground:
             self._index = int((await self._netlink.link_lookup(ifname=interface) or [0])[0])
         if not self._index:
             raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
-        async for link in await self._netlink.get_links(self._index):
-            self._name, mac = str(link.get("IFLA_IFNAME")), link.get("IFLA_ADDRESS") or ""
+        async for card in await self._netlink.get_links(self._index):
+            self._name, mac = str(card.get("IFLA_IFNAME")), card.get("IFLA_ADDRESS") or ""
             self._mac = bytes.fromhex(mac.replace(":", ""))
         nets = [
-            IPv4Interface(f"{found.get('IFA_LOCAL')}/{found['prefixlen']}")
-            async for found in await self._netlink.get_addr(family=socket.AF_INET)
+            ip_interface(f"{found.get('IFA_LOCAL') or found.get('IFA_ADDRESS')}/{found['prefixlen']}")
+            async for found in await self._netlink.get_addr(family=self._family)
             if found["index"] == self._index
         ]
         mine = [net for net in nets if self._router in net.network and net.ip not in self._addresses]
@@ -176,45 +177,27 @@ class Ground:
             raise GroundError(f"{self._name} has no address in the network of {self._router}; see replicas.interface")
         self._own = mine[0]
 
-    async def _address(self, command: str, address: IPv4Address, **lifetime: int) -> None:
-        # The interface's own prefix length makes it a secondary address, which the kernel never picks as a source.
+    async def _address(self, command: str, address: Address, **how: int) -> None:
+        if address.version == 4:
+            # The interface's own prefix length makes it a secondary address, which the kernel never picks as a source.
+            how["prefixlen"] = self._own.network.prefixlen
+        else:
+            how |= {"prefixlen": address.max_prefixlen, "flags": _NO_DUPLICATE_DETECTION}
         try:
-            await self._netlink.addr(
-                command, index=self._index, address=str(address), prefixlen=self._own.network.prefixlen, **lifetime
-            )
+            await self._netlink.addr(command, index=self._index, address=str(address), **how)
         except _errors() as error:
             raise GroundError(f"{address} on {self._name}: {_words(error)}") from None
 
-    def _packets(self, kind: int) -> socket.socket:
-        sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC, socket.htons(kind))
-        sock.bind((self._name, kind))
-        sock.setblocking(False)
-        return sock
-
-    def _send(self, what: int, to: bytes, sender: IPv4Address, target_mac: bytes, target: IPv4Address) -> None:
-        body = struct.pack("!HHBBH", 1, _IP, 6, 4, what) + self._mac + sender.packed + target_mac + target.packed
-        try:
-            self._arp.sendto(body, (self._name, _ARP, 0, 0, to))
-        except OSError:
-            return  # the interface is down; the link says nothing then
-
     def _look(self) -> None:
-        self._send(_REQUEST, _EVERYBODY, self._own.ip, b"\0" * 6, IPv4Address(str(self._router)))
+        self._link.ask(self._router, self._own.ip)
         self._looking = self._loop.call_later(LOOK, self._look)
 
     def _read(self) -> None:
-        while True:
-            try:
-                said = self._arp.recv(64)
-            except OSError:
-                return
-            mac, sender = said[8:14], IPv4Address(said[14:18]) if len(said) >= 28 else None
-            if sender is None or mac == self._mac:
-                continue
-            if sender == self._router:
+        for address, mac in self._link.answers():
+            if address == self._router:
                 self._heard = self._loop.time()
-            elif sender in self._addresses:
-                self._others[sender] = mac
+            elif address in self._addresses:
+                self._others[address] = mac
 
 
 def _errors() -> tuple[type[Exception], ...]:

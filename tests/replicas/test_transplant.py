@@ -8,60 +8,80 @@ next (192.168.3.32, takes it over)   ──┘
 import asyncio
 import socket
 from collections.abc import Iterator
-from ipaddress import IPv4Address, ip_address
+from dataclasses import dataclass
+from ipaddress import ip_address
 
 import pytest
 
 from speaker.net import repair
-from speaker.net.sockets import hush, set_password
+from speaker.net.sockets import Address, hush, set_password
 from speaker.replicas.follower import Copy
 from speaker.replicas.ground import Ground
 from speaker.replicas.messages import Described
 from speaker.replicas.mirror import Beyond, Mirror
-from tests.lab import Host, Lab, wait_until
+from tests.lab import Lab, wait_until
 
-FLOATING, ROUTER = IPv4Address("192.168.3.10"), IPv4Address("192.168.3.1")
 STREAM = bytes(range(256)) * 40
 
 
-@pytest.fixture
-def lab(real_parts: None) -> Iterator[Lab]:
-    with Lab() as made:
-        made.host("router", f"{ROUTER}/24")
-        made.host("ours", "192.168.3.31/24")
-        made.host("next", "192.168.3.32/24")
-        yield made
+@dataclass(frozen=True)
+class Scene:
+    """The three hosts, and the two addresses."""
+
+    lab: Lab
+    floating: Address
+    router: Address
+    bits: int
+
+    def give(self, host: str) -> None:
+        """The floating address, as a leader has it."""
+        self.lab[host].ip(f"addr add {self.floating}/{self.bits} dev eth0 nodad")
+
+    def take(self, host: str) -> None:
+        self.lab[host].ip(f"addr del {self.floating}/{self.bits} dev eth0")
+
+    def ground(self) -> Ground:
+        return Ground(self.router, [self.floating])
+
+
+@pytest.fixture(params=[("192.168.3.", 24), ("fd00:3::", 64)], ids=["ipv4", "ipv6"])
+def scene(request: pytest.FixtureRequest, real_parts: None) -> Iterator[Scene]:
+    net, bits = request.param
+    with Lab() as lab:
+        for name, number in (("router", 1), ("ours", 31), ("next", 32)):
+            lab.host(name, f"{net}{number}/{bits}")
+        yield Scene(lab, ip_address(f"{net}10"), ip_address(f"{net}1"), bits)
 
 
 class Old:
     """The connection of the replica before, and what it tells of it in advance."""
 
-    def __init__(self, lab: Lab, password: bytes | None) -> None:
-        self.password = password
-        router, ours = lab["router"], lab["ours"]
-        ours.ip(f"addr add {FLOATING}/24 dev eth0")
-        with router.socket() as listening:
-            listening.bind((str(ROUTER), 179))
+    def __init__(self, scene: Scene, password: bytes | None) -> None:
+        self.password, self.ends = password, (scene.floating, scene.router)
+        router, ours = scene.lab["router"], scene.lab["ours"]
+        scene.give("ours")
+        with router.socket(scene.router.version) as listening:
+            listening.bind((str(scene.router), 179))
             if password:
-                set_password(listening, FLOATING, password)
+                set_password(listening, scene.floating, password)
             listening.listen()
-            self.sock = ours.socket()
+            self.sock = ours.socket(scene.router.version)
             if password:
-                set_password(self.sock, ROUTER, password)
-            self.sock.bind((str(FLOATING), 0))
-            self.sock.connect((str(ROUTER), 179))
+                set_password(self.sock, scene.router, password)
+            self.sock.bind((str(scene.floating), 0))
+            self.sock.connect((str(scene.router), 179))
             self.peer, _ = listening.accept()
         self.peer.settimeout(10)
         sequence, tcp = repair.peek(self.sock)
         port = self.sock.getsockname()[1]
-        described = Described(str(FLOATING), port, str(ROUTER), 179, b"", b"", sequence, tcp, ended=False)
+        described = Described(str(scene.floating), port, str(scene.router), 179, b"", b"", sequence, tcp, ended=False)
         self.copy = Copy(described, Mirror(frozenset(), sequence))
 
     def go_on(self, where: repair.Numbers) -> socket.socket:
         """On the next host, which has the address."""
         said = self.copy.described
         assert said.tcp is not None
-        ends = (FLOATING, said.local_port), (ROUTER, said.remote_port)
+        ends = (self.ends[0], said.local_port), (self.ends[1], said.remote_port)
         return repair.rebuild(*ends, said.tcp, where, self.password, None)
 
     def heard(self, count: int) -> bytes:
@@ -74,9 +94,9 @@ class Old:
         return data
 
 
-async def take(old: Old) -> tuple[socket.socket, repair.Numbers]:
+async def take(scene: Scene, old: Old) -> tuple[socket.socket, repair.Numbers]:
     """What a replica does that takes over from one that has vanished."""
-    ground = Ground(ROUTER, [FLOATING])
+    ground = scene.ground()
     await ground.open(None)
     try:
         assert await ground.taken() is None
@@ -90,15 +110,15 @@ async def take(old: Old) -> tuple[socket.socket, repair.Numbers]:
 
 
 @pytest.mark.parametrize("password", [None, b"blue-lantern"], ids=["plain", "md5"])
-def test_a_host_that_vanishes_in_the_midst_of_a_message(lab: Lab, password: bytes | None) -> None:
+def test_a_host_that_vanishes_in_the_midst_of_a_message(scene: Scene, password: bytes | None) -> None:
     """What the router has is asked of the router, and it gets the rest: not an octet too many or too few."""
-    old = Old(lab, password)
+    old = Old(scene, password)
     old.copy.mirror._kept += STREAM  # what it was about to send
     old.sock.sendall(STREAM[:5000])
     assert old.heard(5000) == STREAM[:5000]
-    lab["ours"].unplug()
+    scene.lab["ours"].unplug()
     old.sock.sendall(STREAM[5000:7000])
-    sock, where = lab["next"].inside(asyncio.run, take(old))
+    sock, where = scene.lab["next"].inside(asyncio.run, take(scene, old))
     with sock, old.peer:
         assert where.window > len(STREAM)  # and so nothing has to be asked before octets are sent
         sock.sendall(old.copy.mirror.missing(where.send))
@@ -110,9 +130,9 @@ def test_a_host_that_vanishes_in_the_midst_of_a_message(lab: Lab, password: byte
     old.sock.close()
 
 
-def test_a_planned_handover_takes_along_what_is_on_its_way(lab: Lab) -> None:
+def test_a_planned_handover_takes_along_what_is_on_its_way(scene: Scene) -> None:
     """Octets that were not acknowledged, and those that nobody has read."""
-    old = Old(lab, None)
+    old = Old(scene, None)
     old.copy.mirror._kept += STREAM
     old.sock.sendall(STREAM[:5000])
     old.peer.sendall(b"half a mess")
@@ -120,10 +140,10 @@ def test_a_planned_handover_takes_along_what_is_on_its_way(lab: Lab) -> None:
     hush(old.sock)
     where = repair.numbers(old.sock, 0)
     old.sock.close()
-    lab["ours"].ip(f"addr del {FLOATING}/24 dev eth0")
-    lab["next"].ip(f"addr add {FLOATING}/24 dev eth0")
-    lab["router"].ip("neigh flush all")
-    with lab["next"].inside(old.go_on, where) as sock, old.peer:
+    scene.take("ours")
+    scene.give("next")
+    scene.lab["router"].ip("neigh flush all")
+    with scene.lab["next"].inside(old.go_on, where) as sock, old.peer:
         assert where.unread == b"half a mess"
         sock.sendall(old.copy.mirror.missing(where.send))
         old.peer.sendall(b"age")
@@ -132,44 +152,44 @@ def test_a_planned_handover_takes_along_what_is_on_its_way(lab: Lab) -> None:
         assert old.heard(len(STREAM)) == STREAM
 
 
-def test_an_address_that_somebody_answers_for_is_not_free(lab: Lab) -> None:
+def test_an_address_that_somebody_answers_for_is_not_free(scene: Scene) -> None:
     """And who it is, is said."""
-    lab["ours"].ip(f"addr add {FLOATING}/24 dev eth0")
+    scene.give("ours")
 
-    async def asked(host: Host) -> str | None:
-        ground = Ground(ROUTER, [ip_address(str(FLOATING))])
+    async def asked() -> str | None:
+        ground = scene.ground()
         await ground.open("eth0")
         try:
             return await ground.taken()
         finally:
             await ground.close()
 
-    mac = lab["ours"].ip_json("link", "show", "eth0")[0]["address"]
-    assert lab["next"].inside(asyncio.run, asked(lab["next"])) == mac
+    mac = scene.lab["ours"].ip_json("link", "show", "eth0")[0]["address"]
+    assert scene.lab["next"].inside(asyncio.run, asked()) == mac
 
 
-def test_the_kernel_takes_an_address_away_that_nobody_renews(lab: Lab) -> None:
+def test_the_kernel_takes_an_address_away_that_nobody_renews(scene: Scene) -> None:
     async def hold() -> None:
-        ground = Ground(ROUTER, [FLOATING])
+        ground = scene.ground()
         await ground.open(None)
         await ground.hold(1)
         await ground.close()
 
     def there() -> bool:
-        return str(FLOATING) in lab["next"].run("ip", "addr")
+        return str(scene.floating) in scene.lab["next"].run("ip", "addr")
 
-    lab["next"].inside(asyncio.run, hold())
+    scene.lab["next"].inside(asyncio.run, hold())
     assert there()
     wait_until(lambda: not there(), 5, "it is gone")
 
 
-def test_a_router_that_has_more_than_we_know_of_is_not_gone_on_with(lab: Lab) -> None:
+def test_a_router_that_has_more_than_we_know_of_is_not_gone_on_with(scene: Scene) -> None:
     """Its leader sent what we were not told: there is no telling in what message it ended."""
-    old = Old(lab, None)
+    old = Old(scene, None)
     old.sock.sendall(STREAM[:5000])
     assert old.heard(5000)
-    lab["ours"].unplug()
-    sock, where = lab["next"].inside(asyncio.run, take(old))
+    scene.lab["ours"].unplug()
+    sock, where = scene.lab["next"].inside(asyncio.run, take(scene, old))
     with pytest.raises(Beyond):
         old.copy.mirror.missing(where.send)
     for one in (sock, old.sock, old.peer):
