@@ -351,9 +351,6 @@ def _replicas(
             why = "with replicas the router's line names an address that moves to whoever leads"
             way_out = "add `local_address`, a free address of that network"
             yield Finding(loc, f"{address} has no local_address", why, way_out)
-        if address.version == 6:
-            way_out = "write the router's IPv4 address: one session carries both families"
-            yield Finding(loc, f"{address} is IPv6", "with replicas the address that moves is IPv4", way_out)
     for loc, address in local.items():
         if address in listen.values():
             why = "it moves to whoever leads, and the hosts' own addresses do not"

@@ -52,6 +52,7 @@ class Ground:
         self._netlink: Any
         self._heard = self._loop.time()
         self._others: dict[Address, bytes] = {}
+        self._challenging = False
 
     async def open(self, interface: str | None) -> None:
         """Finds the interface, or takes this one. Raises GroundError."""
@@ -131,15 +132,20 @@ class Ground:
             remote, scale = (ip_address(said.remote), said.remote_port), said.tcp["send_scale"] if said.tcp else 0
             asked[lane] = Challenge(local, remote, passwords[lane], scale)
         found: dict[int, Numbers] = {}
-        with self._segments.heard() as answers:
-            for one in asked.values():
-                self._raw.sendto(one.packet(), (str(self._router), 0))
-            try:
+        # The router may have forgotten where the address is while nobody had it, and ask before it answers. The kernel
+        # does not say yet: it has the address only when the sessions are there, and would reset them.
+        self._challenging = True
+        try:
+            with self._segments.heard() as answers:
+                for one in asked.values():
+                    self._raw.sendto(one.packet(), (str(self._router), 0))
                 async with asyncio.timeout(CHALLENGE):
                     while asked:
                         self._match((await self._loop.sock_recv(answers, 2048)), asked, found)
-            except TimeoutError:
-                pass  # some kernels send none, or not so soon after another
+        except TimeoutError:
+            pass  # some kernels send none, or not so soon after another
+        finally:
+            self._challenging = False
         return found
 
     def _match(self, packet: bytes, asked: dict[int, Challenge], found: dict[int, Numbers]) -> None:
@@ -193,11 +199,13 @@ class Ground:
         self._looking = self._loop.call_later(LOOK, self._look)
 
     def _read(self) -> None:
-        for address, mac in self._link.answers():
-            if address == self._router:
+        for said in self._link.heard():
+            if said.has == self._router:
                 self._heard = self._loop.time()
-            elif address in self._addresses:
-                self._others[address] = mac
+            elif said.has in self._addresses:
+                self._others[said.has] = said.mac
+            if self._challenging and said.wants in self._addresses:
+                self._link.announce(said.wants)
 
 
 def _errors() -> tuple[type[Exception], ...]:

@@ -7,6 +7,7 @@ import socket
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final, Protocol
 
@@ -24,11 +25,20 @@ _ALL_NODES = IPv6Address("ff02::1")
 _SOLICITED_NODE: Final = IPv6Address("ff02::1:ff00:0").packed[:13]
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Of another host. `mac` has the address `has`, and asks for `wants`."""
+
+    mac: bytes
+    has: Address | None
+    wants: Address | None
+
+
 class Link(Protocol):
     """One interface, for one version of IP. Nothing is said where the interface is down: its silence tells."""
 
     def fileno(self) -> int:
-        """To wait for answers."""
+        """To wait for what others say."""
         ...
 
     def close(self) -> None: ...
@@ -41,8 +51,8 @@ class Link(Protocol):
         """We have it: in the forms that others replace what they knew by (RFC 5227 3, RFC 4861 7.2.6)."""
         ...
 
-    def answers(self) -> Iterator[tuple[Address, bytes]]:
-        """What others have said since: an address, and the hardware address that has it."""
+    def heard(self) -> Iterator[Heard]:
+        """What others have said since."""
         ...
 
 
@@ -72,11 +82,12 @@ class Arp:
         self._send(_REQUEST, address, b"\0" * 6, address)
         self._send(_REPLY, address, self._mac, address)
 
-    def answers(self) -> Iterator[tuple[Address, bytes]]:
+    def heard(self) -> Iterator[Heard]:
         for said, _ in _read(self._socket):
             mac = said[8:14]
             if len(said) >= 28 and mac != self._mac:
-                yield IPv4Address(said[14:18]), mac
+                wants = IPv4Address(said[24:28]) if said[7] == _REQUEST else None
+                yield Heard(mac, IPv4Address(said[14:18]), wants)
 
     def _send(self, what: int, sender: Address, target_mac: bytes, target: Address) -> None:
         head = struct.pack("!HHBBH", 1, _ETHERNET_IPV4, 6, 4, what)
@@ -91,7 +102,7 @@ class Discovery:
         self._name, self._mac = name, mac
         self._socket = _packets(name, _ETHERNET_IPV6)
         try:
-            bpf.only(self._socket, {6: bytes((ip.ICMPV6,)), 40: bytes((_ADVERTISEMENT,))})
+            bpf.only(self._socket, {6: bytes((ip.ICMPV6,))})
         except OSError:
             self._socket.close()
             raise
@@ -111,12 +122,17 @@ class Discovery:
         body = struct.pack("!I", _OVERRIDE) + address.packed + self._option(_TARGET_LINK)
         self._send(address, _ALL_NODES, _ADVERTISEMENT, body)
 
-    def answers(self) -> Iterator[tuple[Address, bytes]]:
+    def heard(self) -> Iterator[Heard]:
         for said, mac in _read(self._socket):
             packet = ip.read(said)
-            # Who is farther away than the link cannot have sent it with this hop limit (RFC 4861 7.1.2).
-            if packet is not None and packet.hops == ip.FAR and len(packet.payload) >= 24 and mac != self._mac:
-                yield IPv6Address(packet.payload[8:24]), mac
+            # Who is farther away than the link cannot have sent it with this hop limit (RFC 4861 7.1).
+            if packet is None or packet.hops != ip.FAR or len(packet.payload) < 24 or mac == self._mac:
+                continue
+            target = IPv6Address(packet.payload[8:24])
+            if packet.payload[0] == _ADVERTISEMENT:
+                yield Heard(mac, target, None)
+            elif packet.payload[0] == _SOLICITATION:
+                yield Heard(mac, None, target)
 
     def _option(self, kind: int) -> bytes:
         return bytes((kind, 1)) + self._mac

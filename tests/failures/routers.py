@@ -7,6 +7,9 @@ from tests.lab import BIRD, FRR, Host, Peer
 
 ASN = 64512
 LANES = ("192.168.3.10", "192.168.3.11", "192.168.3.12", "192.168.3.13")
+ROUTER = "192.168.3.1"
+OVER_IPV6 = ("fd00:3::10",)
+ROUTER6 = "fd00:3::1"
 
 
 class CountingFRR(FRR):
@@ -49,25 +52,31 @@ class Variant:
     kind: type[CountingFRR] | type[CountingBIRD]
     graceful: bool
     """It helps with graceful restart."""
-    lanes: int
-    """1 = one line with ADD-PATH; more = so many lines without."""
+    addresses: Sequence[str]
+    """Where its sessions go to. One = a line with ADD-PATH; more = so many lines without."""
+    address: str = ROUTER
+    """Where they come from."""
 
     def build(self, host: Host) -> CountingFRR | CountingBIRD:
         """The router with its neighbor lines."""
-        router = self.kind(host, ASN, [Peer(lane, ASN, add_path=self.lanes == 1) for lane in self.addresses])
+        router = self.kind(
+            host, ASN, [Peer(lane, ASN, add_path=self.lanes == 1, families=(4,)) for lane in self.addresses]
+        )
         router.graceful = self.graceful
         return router
 
     @property
-    def addresses(self) -> Sequence[str]:
-        """Where its sessions go to."""
-        return LANES[: self.lanes]
+    def lanes(self) -> int:
+        """How many."""
+        return len(self.addresses)
 
 
 VARIANTS = (
-    Variant("FRR", CountingFRR, False, 1),
-    Variant("FRR, graceful restart", CountingFRR, True, 1),
-    Variant("FRR, 4 lanes", CountingFRR, False, 4),
-    Variant("BIRD", CountingBIRD, False, 1),
-    Variant("BIRD, graceful restart", CountingBIRD, True, 1),
+    Variant("FRR", CountingFRR, False, LANES[:1]),
+    Variant("FRR, graceful restart", CountingFRR, True, LANES[:1]),
+    Variant("FRR, 4 lanes", CountingFRR, False, LANES),
+    Variant("FRR, over IPv6", CountingFRR, False, OVER_IPV6, ROUTER6),
+    Variant("BIRD", CountingBIRD, False, LANES[:1]),
+    Variant("BIRD, graceful restart", CountingBIRD, True, LANES[:1]),
+    Variant("BIRD, 4 lanes", CountingBIRD, False, LANES),
 )

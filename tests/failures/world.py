@@ -9,14 +9,13 @@ from typing import Any
 from tests.e2e import objects
 from tests.e2e.apiserver import Cluster
 from tests.e2e.metallb import MetalLB, NodeSpeaker
-from tests.failures.routers import ASN, Variant
+from tests.failures.routers import ASN, ROUTER, ROUTER6, Variant
 from tests.failures.stream import Receivers, Stream
 from tests.lab import Host, Lab, Onepeer, wait_until
 from tests.lab.netns import run
 from tests.lab.onepeer import answer
 from tests.modes.traffic import Services
 
-ROUTER = "192.168.3.1"
 NODES = tuple(f"leviathan{number}" for number in range(1, 6))
 REPLICAS = NODES[:3]
 SERVICE = "192.168.30.1"
@@ -30,7 +29,7 @@ class Replica(Onepeer):
     """Onepeer on a node, which it is told the name of as its pod would be."""
 
     def __init__(self, world: "World", host: Host) -> None:
-        router = {"address": ROUTER, "local_addresses": list(world.variant.addresses)}
+        router = {"address": world.variant.address, "local_addresses": list(world.variant.addresses)}
         tree = {
             "asn": ASN,
             "listen": {"addresses": [host.v4]},
@@ -66,13 +65,14 @@ class World:
     def __init__(self, lab: Lab, variant: Variant) -> None:
         self.lab = lab
         self.variant = variant
-        self.router_host = lab.host("router", f"{ROUTER}/24")
+        self.router_host = lab.host("router", f"{ROUTER}/24", f"{ROUTER6}/64")
         self.router_host.forward()
         self.client = lab.host("client")
         lab.link(self.client, ["10.99.0.2/24"], self.router_host, ["10.99.0.1/24"])
         self.client.ip("route add default via 10.99.0.1")
         self.hosts = {
-            name: lab.host(name, f"192.168.3.{30 + at}/24", gateways=[ROUTER]) for at, name in enumerate(NODES, 1)
+            name: lab.host(name, f"192.168.3.{30 + at}/24", f"fd00:3::{30 + at}/64", gateways=[ROUTER])
+            for at, name in enumerate(NODES, 1)
         }
         for host in self.hosts.values():
             host.ip("route add local 192.168.30.0/24 dev lo")

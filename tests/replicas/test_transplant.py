@@ -130,6 +130,19 @@ def test_a_host_that_vanishes_in_the_midst_of_a_message(scene: Scene, password: 
     old.sock.close()
 
 
+def test_a_router_that_has_forgotten_where_the_address_is(scene: Scene) -> None:
+    """It asks the link before it answers us, and is told, although the kernel has no such address yet."""
+    old = Old(scene, None)
+    scene.lab["ours"].unplug()
+    scene.lab["router"].ip("neigh flush all")
+    sock, _ = scene.lab["next"].inside(asyncio.run, take(scene, old))
+    with sock, old.peer:
+        sock.sendall(STREAM)
+        assert old.heard(len(STREAM)) == STREAM
+    hush(old.sock)
+    old.sock.close()
+
+
 def test_a_planned_handover_takes_along_what_is_on_its_way(scene: Scene) -> None:
     """Octets that were not acknowledged, and those that nobody has read."""
     old = Old(scene, None)
