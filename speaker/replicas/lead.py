@@ -358,10 +358,12 @@ class Lead:
                         await self._wake.wait()
             if copies.given:
                 return True
-        self.conflict = await self.ground.taken()
+        owner = await self.ground.taken()
+        # To one who comes back, and only thinks that it still leads, whoever leads meanwhile is no intruder.
+        self.conflict = owner if self.candidate.leads(self._loop.time()) else None
         if self.conflict is not None and self._seldom.due("conflict", self._loop.time()):
             self._log.error(LogEvent.ADDRESS_CONFLICT, owner=self.conflict, before=shown(self._before[0]))
-        return self.conflict is None
+        return owner is None
 
     async def _taking(self, now: float) -> None:
         begun = self._loop.time()
