@@ -208,8 +208,9 @@ class LogEvent(StrEnum):
     )  # fmt: skip
     ADDRESS_CONFLICT = (
         "address_conflict", "error", "owner before",
-        "This replica has the Lease, and another host on the link (`owner`, a MAC address) answers for the router's "
-        "address. It is not taken from it. At most once a minute.",
+        "This replica has the Lease, and another host on the link (`owner`, a MAC address) says that it has the "
+        "router's address. A leader tells the link anew every 10 s, one that is to lead does not take it. At most once a "
+        "minute.",
     )  # fmt: skip
     REPLICA_REFUSED = (
         "replica_refused", "warning", "address why",

@@ -68,7 +68,8 @@ def _warnings(status: StatusView) -> Iterator[str]:
         yield "started a moment ago and waiting for its nodes: routers keep what they had (End-of-RIB is held back)"
     for lead in (router.lead for router in status.routers if router.lead is not None):
         if lead.conflict:
-            yield f"another host on the link, {lead.conflict}, has the router's address; it is not taken from it"
+            outcome = "the link is told anew every 10 s" if lead.role == "leads" else "it is not taken from it"
+            yield f"another host on the link, {lead.conflict}, has the router's address; {outcome}"
         if lead.problem:
             yield f"the Lease: {lead.problem}"
     told = [problem for problem in (status.settings_problem, status.roster.problem) if problem]

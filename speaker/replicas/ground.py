@@ -100,7 +100,8 @@ class Ground:
                 continue  # the kernel has taken it already
 
     def announce(self) -> None:
-        """Tell the link that they are here."""
+        """Tell the link that they are here. What others said before is old then."""
+        self._others.clear()
         for address in self._addresses:
             self._link.announce(address)
 
@@ -114,8 +115,16 @@ class Ground:
                 self._link.ask(address, None)
             await asyncio.sleep(PROBE_EVERY)
             if self._others:
-                return next(iter(self._others.values())).hex(":")
+                return self._other()
         return None
+
+    def contested(self) -> str | None:
+        """Who else has said since the last call, or `announce`, that it has one: its hardware address. Asks anew."""
+        other = self._other()
+        self._others.clear()
+        for address in self._addresses:
+            self._link.ask(address, None)
+        return other
 
     def reaches(self) -> bool:
         """Whether the router answers on the link."""
@@ -160,6 +169,9 @@ class Ground:
                 del asked[lane]
 
     # --- inside ---
+
+    def _other(self) -> str | None:
+        return next((mac.hex(":") for mac in self._others.values()), None)
 
     async def _find(self, interface: str | None) -> None:
         """The interface, and the network that the addresses are in there."""

@@ -53,6 +53,9 @@ UNFIT: Final = 1.5
 REST: Final = 10.0
 """Seconds after a takeover before a leader hands over by its own choice."""
 
+DEFEND: Final = 10.0
+"""Seconds between two looks at whether another host has the addresses as well (RFC 5227 1.1, DEFEND_INTERVAL)."""
+
 SAY_AGAIN: Final = 60.0
 
 
@@ -114,7 +117,7 @@ class Lead:
         self.following = Following(Follow(router.name, us.replica), self._state, self._wake.set, self._not_understood)
         self._before: tuple[str, str] = ("", "")  # who led before us, and its channel
         self._held_until = 0.0
-        self._led_since = 0.0
+        self._led_since = self._defend_at = 0.0
         self._unfit_since: float | None = None
         self._stopping = False
         self._goodbyes = Goodbyes(self._trouble)
@@ -248,11 +251,27 @@ class Lead:
             await self._lose("the addresses' time was over before they were renewed")
         elif self.candidate.leads(now):
             await self._renew(now, int(self.candidate.others_after - SLACK - now))
+            self._defend(now)
             await self._judge(now)
         elif self._may_lead(now):
             if self._seldom.due("holds on", now):
                 self._log.warning(LogEvent.LEADS_WITHOUT_LEASE, why=str(self.lease.trouble or ""))
             await self._renew(now, int(self.candidate.seconds - SLACK))
+
+    def _defend(self, now: float) -> None:
+        """Tells the link anew who has the addresses, while another host says that it does (RFC 5227 2.4 c). The Lease is
+        ours, and without them the router's sessions are lost."""
+        if now < self._defend_at:
+            return
+        self._defend_at = now + DEFEND
+        self._contested(self.ground.contested())
+        if self.conflict is not None:
+            self.ground.announce()
+
+    def _contested(self, owner: str | None) -> None:
+        self.conflict = owner
+        if owner is not None and self._seldom.due("conflict", self._loop.time()):
+            self._log.error(LogEvent.ADDRESS_CONFLICT, owner=owner, before=shown(self._before[0]))
 
     def _may_lead(self, now: float) -> bool:
         """By the Lease; or since we had it last, the API server does not answer, and it is not we who are cut off."""
@@ -360,9 +379,7 @@ class Lead:
                 return True
         owner = await self.ground.taken()
         # To one who comes back, and only thinks that it still leads, whoever leads meanwhile is no intruder.
-        self.conflict = owner if self.candidate.leads(self._loop.time()) else None
-        if self.conflict is not None and self._seldom.due("conflict", self._loop.time()):
-            self._log.error(LogEvent.ADDRESS_CONFLICT, owner=self.conflict, before=shown(self._before[0]))
+        self._contested(owner if self.candidate.leads(self._loop.time()) else None)
         return owner is None
 
     async def _taking(self, now: float) -> None:

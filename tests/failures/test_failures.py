@@ -4,7 +4,8 @@ import pytest
 
 from tests.failures.measure import measure
 from tests.failures.rows import ROWS, Row
-from tests.failures.world import World
+from tests.failures.world import NODES, World
+from tests.lab import wait_until
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.spares and not row.lasts], ids=lambda row: row.name)
@@ -12,3 +13,21 @@ def test_nothing_is_lost_by_what_happens_to_onepeer(world: World, row: Row) -> N
     """No packet of a node that is there, and no flap of the router's session."""
     outcome = measure(world, row)
     assert (outcome.lost, outcome.flaps) == (0, 0), outcome
+
+
+def test_another_host_with_the_leaders_address_is_named(world: World) -> None:
+    """Until it is gone; the router's session goes on meanwhile, for the link is told anew who has it."""
+    world.wait_whole()
+    leader, address = world.leader(), world.variant.addresses[0]
+    assert leader is not None
+    other, flaps = world.hosts[NODES[-1]], world.router.flaps()
+    mac = other.ip_json("link", "show", "eth0")[0]["address"]
+
+    def conflict() -> object:
+        return world.replicas[leader].said()["routers"][0]["lead"]["conflict"]
+
+    other.ip(f"addr add {address}/32 dev eth0")
+    wait_until(lambda: conflict() == mac, 40, "it is named", seen=world.replicas[leader].output, every=0.5)
+    other.ip(f"addr del {address}/32 dev eth0")
+    wait_until(lambda: conflict() is None, 40, "it is over", seen=world.replicas[leader].output, every=0.5)
+    assert (world.leader(), world.router.flaps()) == (leader, flaps)

@@ -181,6 +181,32 @@ def test_an_address_that_somebody_answers_for_is_not_free(scene: Scene) -> None:
     assert scene.lab["next"].inside(asyncio.run, asked()) == mac
 
 
+def test_another_host_that_takes_the_address_later_is_named(scene: Scene) -> None:
+    """And the router goes on to send to us, since it is told anew."""
+    mac = {name: scene.lab[name].ip_json("link", "show", "eth0")[0]["address"] for name in ("ours", "next")}
+
+    async def lead() -> str | None:
+        ground = scene.ground()
+        await ground.open(None)
+        try:
+            await ground.hold(30)
+            ground.announce()
+            assert ground.contested() is None
+            scene.give("ours")
+            scene.lab["router"].run("ping", "-c", "1", "-w", "1", str(scene.floating), check=False)
+            async with asyncio.timeout(5):
+                while (owner := ground.contested()) is None:
+                    await asyncio.sleep(0.05)
+            return owner
+        finally:
+            ground.announce()
+            await ground.close()
+
+    assert scene.lab["next"].inside(asyncio.run, lead()) == mac["ours"]
+    known = scene.lab["router"].run("ip", "neigh", "show", str(scene.floating))
+    assert mac["next"] in known, known
+
+
 def test_the_kernel_takes_an_address_away_that_nobody_renews(scene: Scene) -> None:
     async def hold() -> None:
         ground = scene.ground()
