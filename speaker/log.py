@@ -209,8 +209,8 @@ class LogEvent(StrEnum):
     ADDRESS_CONFLICT = (
         "address_conflict", "error", "owner before",
         "This replica has the Lease, and another host on the link (`owner`, a MAC address) says that it has the "
-        "router's address. A leader tells the link anew every 10 s, one that is to lead does not take it. At most once a "
-        "minute.",
+        "router's address. A leader tells the link anew every 10 s, one that is to lead does not take it. At most once "
+        "a minute.",
     )  # fmt: skip
     REPLICA_REFUSED = (
         "replica_refused", "warning", "address why",

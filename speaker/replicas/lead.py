@@ -259,8 +259,9 @@ class Lead:
             await self._renew(now, int(self.candidate.seconds - SLACK))
 
     def _defend(self, now: float) -> None:
-        """Tells the link anew who has the addresses, while another host says that it does (RFC 5227 2.4 c). The Lease is
-        ours, and without them the router's sessions are lost."""
+        """Tells the link anew who has the addresses, while another host says that it does (RFC 5227 2.4 c).
+
+        The Lease is ours, and without them the router's sessions are lost."""
         if now < self._defend_at:
             return
         self._defend_at = now + DEFEND

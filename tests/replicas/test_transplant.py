@@ -19,6 +19,7 @@ from speaker.replicas.follower import Copy
 from speaker.replicas.ground import Ground
 from speaker.replicas.messages import Described
 from speaker.replicas.mirror import Beyond, Mirror
+from tests.app.stage import until
 from tests.lab import Lab, wait_until
 
 STREAM = bytes(range(256)) * 40
@@ -194,10 +195,7 @@ def test_another_host_that_takes_the_address_later_is_named(scene: Scene) -> Non
             assert ground.contested() is None
             scene.give("ours")
             scene.lab["router"].run("ping", "-c", "1", "-w", "1", str(scene.floating), check=False)
-            async with asyncio.timeout(5):
-                while (owner := ground.contested()) is None:
-                    await asyncio.sleep(0.05)
-            return owner
+            return await until(ground.contested, "it is noticed", 5)
         finally:
             ground.announce()
             await ground.close()
