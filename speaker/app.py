@@ -29,6 +29,7 @@ from speaker.cluster.watch import FileWatch
 from speaker.config import Router, Settings, load
 from speaker.doors import Doors
 from speaker.journal.journal import Journal
+from speaker.kept_since import KeptSince
 from speaker.log import LogEvent
 from speaker.net.connection import Connection
 from speaker.net.sockets import Address, SocketError
@@ -48,6 +49,7 @@ from speaker.serve.counters import Counters
 from speaker.serve.site import ServeError
 from speaker.serve.version import VERSION
 from speaker.settings_file import SettingsError
+from speaker.whereabouts import Whereabouts
 
 #: Seconds between two looks at whether the nodes are back after a start.
 SETTLE_LOOK = 0.1
@@ -97,7 +99,9 @@ class Speaker:
         restart_time = settings.graceful_restart.restart_time
         self._kept_drains = KeptDrains(settings.state_dir)
         self._kept = KeptLanes(settings.state_dir, restart_time, lambda: self.peering.lanes_held())
-        self.auditing = Auditing(lambda: self.peering, self.answers, self._news.ring)
+        self._whereabouts = Whereabouts(self.answers)
+        kept = KeptSince(settings.state_dir)
+        self.auditing = Auditing(lambda: self.peering, self._whereabouts, kept, self._news.ring)
         self._stop = asyncio.Event()
         self._hangup = asyncio.Event()
         self._stop_reason = ""
@@ -151,7 +155,7 @@ class Speaker:
             work = (
                 self._follow_settings(),
                 self._settle(),
-                watch_signatures(lambda: self.peering.down(), self.auditing.signature_dropped),
+                watch_signatures(lambda: self.peering.down(), self._whereabouts.signature_dropped),
                 self.auditing.run(),
                 self._kept.run(),
                 _collect_garbage(),

@@ -23,6 +23,7 @@ from speaker.settings_file import EACH, Document, Problem, SettingsError, read_d
 from speaker.settings_values import (
     Address,
     AsNumber,
+    ClassName,
     Community,
     ConnectTime,
     FilePath,
@@ -128,6 +129,13 @@ class Kubernetes(Section):
     """Where MetalLB's pools and peers are. What MetalLB's own manifests make."""
     follow_cordon: Switch = False
     """Whether a cordoned node is drained. Off: Kubernetes cordons for other reasons, too, and it keeps its pods."""
+    ignore_exclude_lb: Switch = False
+    """Whether nodes with Kubernetes' exclusion label may peer. As MetalLB's speakers: set where they have the flag."""
+    load_balancer_class: ClassName | None = None
+    """MetalLB's `--lb-class`: Services of another are not its. None, as MetalLB has it: Services without a class."""
+    other_pools: tuple[ObjectName, ...] = ()
+    """IPAddressPools that are announced by other means, such as MetalLB's layer 2. None: what no BGPAdvertisement
+    takes is a fault."""
     bgp_peers: BgpPeers = BgpPeers()
     """MetalLB's side of the sessions."""
 

@@ -247,8 +247,7 @@ class LogEvent(StrEnum):
     )  # fmt: skip
     NODE_DRAINED = (
         "node_drained", "info", "paths kept",
-        "So many paths of the node are made the least preferred and kept from the routers 5 s later, on purpose; `kept`"
-        " stay, as the least preferred, since no other node has them.",
+        "So many paths of the node are kept from the routers, on purpose; `kept` stay, since no other node has them.",
         Kept.DECISION,
     )  # fmt: skip
     NODE_UNDRAINED = "node_undrained", "info", "", "The node is drained no more, and its paths are back.", Kept.DECISION
@@ -265,12 +264,13 @@ class LogEvent(StrEnum):
         "Nodes cannot be asked by ARP whether they are there: a vanished one is found by the hold timer.",
     )  # fmt: skip
     PATHS_MISSING = (
-        "paths_missing", "warning", "reason detail addresses since",
-        "The node should announce so many addresses and does not, for half a minute now; `since` is when that began.",
+        "paths_missing", "warning", "reason detail addresses since service",
+        "The node should announce so many addresses and does not, for half a minute now; `since` is when that began. "
+        "Said of a `service`, whose address (`detail`) no node announces, and of a router that gets nothing, too.",
         Kept.DECISION,
     )  # fmt: skip
     PATHS_BACK = (
-        "paths_back", "info", "reason", "What paths_missing told of this node and reason is mended.", Kept.DECISION,
+        "paths_back", "info", "reason service", "What paths_missing told with this reason is mended.", Kept.DECISION,
     )  # fmt: skip
     AUDIT_BLIND = (
         "audit_blind", "warning", "why",

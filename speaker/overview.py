@@ -24,6 +24,7 @@ from speaker.serve.views import (
     RecordView,
     RouterView,
     RowView,
+    ServiceView,
     StatusView,
 )
 
@@ -46,7 +47,13 @@ def overview(
     query: OverviewQuery,
 ) -> OverviewView:
     """The page, as far as it was asked for."""
-    missing = [*_missing_routers(status.routers), *_missing_nodes(nodes, audit, status), *_troubles(status)]
+    missing = [
+        *_missing_routers(status.routers),
+        *_missing_nodes(nodes, audit, status),
+        *_services(audit, fault=True),
+        *_troubles(status),
+    ]
+    told = [*_not_expected(audit), *_services(audit, fault=False)]
     return OverviewView(
         health=status.health,
         version=status.version,
@@ -63,6 +70,7 @@ def overview(
         routers=status.routers,
         missing=missing[:MOST],
         missing_of=len(missing),
+        told=told[:MOST],
         matrix=_Matrix(nodes, audit, peering).view(query),
         changes=[_for_all(record) for record in changes],
     )
@@ -94,8 +102,8 @@ def _missing_routers(routers: list[RouterView]) -> Iterator[MissingView]:
 
 def _missing_nodes(nodes: list[NodeView], audit: AuditView, status: StatusView) -> Iterator[MissingView]:
     """By the audit; and nodes without a session that it expects nothing of."""
-    found = {finding.node for finding in audit.findings}
-    for finding in audit.findings:
+    found = {finding.node for finding in audit.findings} | {one.node for one in audit.not_expected}
+    for finding in (one for one in audit.findings if one.fault):
         what = "" if finding.whole else f", {finding.service_count} of its Services"
         detail = f" ({finding.detail})" if finding.detail else ""
         why = f"{finding.reason}{detail}{what}"
@@ -112,6 +120,24 @@ def _next_step(why: str, name: str, status: StatusView) -> str:
     if why.startswith("refused"):
         return "`onepeer nodes` has the details, docs/troubleshooting.md the cure"
     return f"does the host run? `onepeer history --node {name}` has what happened"
+
+
+def _services(audit: AuditView, *, fault: bool) -> Iterator[MissingView]:
+    """Those that nobody announces; the same reason is told once."""
+    found: dict[str, list[ServiceView]] = {}
+    for service in audit.services:
+        if service.since is not None and service.fault is fault:
+            found.setdefault(service.why_none or "", []).append(service)
+    for why, services in found.items():
+        first, names = services[0], list(dict.fromkeys(service.service for service in services))
+        more = f" and {len(names) - 1} more Services" if len(names) > 1 else ""
+        since = min(service.since or 0.0 for service in services)
+        yield MissingView(name=names[0] + more, why=why, since=since, next_step=first.next_step or "")
+
+
+def _not_expected(audit: AuditView) -> Iterator[MissingView]:
+    for one in audit.not_expected:
+        yield MissingView(name=one.node, why=one.reason, since=None, next_step=one.next_step)
 
 
 def _troubles(status: StatusView) -> Iterator[MissingView]:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from speaker.audit.reasons import Reason as AuditReason
 from speaker.auditing import Auditing
 from speaker.bgp import nlri
 from speaker.bgp.attributes import Attributes
@@ -128,6 +129,7 @@ class Report:
                 since=running.roster.since,
             ),
             nodes_up=[node.name for node in nodes if node.up],
+            not_expected=running.auditing.not_expected(),
             nodes_down=[views.NodeDown(name=n.name, since=n.since, why=n.why_down or "") for n in nodes if not n.up],
             paths={str(family): table.path_count() for family, table in tables.items()},
             prefixes={str(family): len(table.prefixes) for family, table in tables.items()},
@@ -194,19 +196,14 @@ class Report:
         reflector = peering.reflector
         kept = [nlri.text(prefix, family) for s in sources for family, prefix in reflector.drained.kept(s)]
         kept = kept if order.node in peering.drains else []
-        announced = sum(len(table.adj_rib_in(s)) for s in sources for table in reflector.tables.values())
-        # What the next flush brings, and what it has brought.
-        pending = reflector.change_count() + reflector.waits()
-        pending += sum(out.pending_count() for lane in peering.lanes() for out in lane.paths.outs(lane.lane).values())
         refused = (r for s in sources for t in reflector.tables.values() for r in t.refused(s).values())
         return views.DrainView(
             node=order.node,
             drained=order.node in peering.drains,
             kept=kept[:NAMES],
             kept_count=len(kept),
-            leaving=announced - len(kept) if peering.drains.leaving(order.node) else 0,
             out=sum(one.reason is GuardReason.DRAINED for one in refused),
-            pending=pending,
+            pending=sum(out.pending_count() for lane in peering.lanes() for out in lane.paths.outs(lane.lane).values()),
         )
 
     def audit(self) -> views.AuditView:
@@ -330,7 +327,11 @@ class Report:
         if (lanes and not up) or not any(node.up for node in nodes):
             return Health.DOWN
         trouble = self._running.settings_problem or self._running.roster.problem
-        missing = not all(node.up and node.answers is not False for node in nodes) or self._running.auditing.alarmed
+        auditing = self._running.auditing
+        # Who was taken out on purpose is not missed; who is not ready is, by whom it does not matter.
+        spared = {one.node for one in auditing.not_expected() if one.reason != AuditReason.NOT_READY}
+        there = (node.up and node.answers is not False for node in nodes if node.name not in spared)
+        missing = not all(there) or auditing.alarmed
         if len(up) < len(lanes) or missing or trouble:
             return Health.DEGRADED
         return Health.OK

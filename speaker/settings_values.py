@@ -433,6 +433,15 @@ def object_name(value: object) -> str:
     return value
 
 
+def class_name(value: object) -> str:
+    """A loadBalancerClass: written as the key of a label, `metallb` or `metallb.io/lb`."""
+    part = "[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?"
+    if not isinstance(value, str) or len(value) > 317 or not re.fullmatch(rf"({part}/)?{part}", value):
+        why = "classes look as the keys of labels do, such as metallb.io/lb"
+        raise refuse(f"{show(value)} is not a class", why, "write it as MetalLB's --lb-class has it")
+    return value
+
+
 HostAddress = Annotated[Address, BeforeValidator(address)]
 LocalAddresses = Annotated[tuple[HostAddress, ...], Field(min_length=1, max_length=32)]
 SocketAddress = Annotated[Address, BeforeValidator(socket_address)]
@@ -455,6 +464,7 @@ JournalSize = Annotated[int, BeforeValidator(journal_size)]
 Community = Annotated[bytes, BeforeValidator(community), PlainSerializer(community_text)]
 Name = Annotated[str, BeforeValidator(name)]
 ObjectName = Annotated[str, BeforeValidator(object_name)]
+ClassName = Annotated[str, BeforeValidator(class_name)]
 Selector = Annotated[LabelSelector, PlainValidator(label_selector), PlainSerializer(str)]
 FilePath = Annotated[Path, BeforeValidator(file_path)]
 PasswordFile = Annotated[Secret, PlainValidator(secret), PlainSerializer(lambda found: str(found.path))]

@@ -2,7 +2,8 @@
 
 A node that lacks all it should announce is one finding, whatever the number of its Services; one that lacks some of
 them is one finding for each reason. Where nobody knows of Services, a node of the roster that announces nothing while
-others do is the finding.
+others do is the finding. An address that no node should announce is one for itself, unless some node does all the same:
+then we have read the cluster otherwise than MetalLB, and it is announced.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -38,6 +39,10 @@ class Live(Protocol):
         """Why the guard keeps this node's path of it out; None where it has none."""
         ...
 
+    def routers(self) -> Mapping[str, str]:
+        """The routers that get nothing, each with what is known of it."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Missing:
@@ -56,10 +61,47 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True)
+class Unannounced:
+    """An address of a Service that no node announces, because none should."""
+
+    service: str
+    address: str
+    reason: Reason
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What makes it the same finding at the next look."""
+        return self.service, self.address, self.reason
+
+
+@dataclass(frozen=True, slots=True)
+class RouterDown:
+    """A router that gets nothing."""
+
+    router: str
+    detail: str = field(compare=False)
+
+    @property
+    def reason(self) -> Reason:
+        """The only one."""
+        return Reason.ROUTER_DOWN
+
+    @property
+    def key(self) -> tuple[str]:
+        """What makes it the same finding at the next look."""
+        return (self.router,)
+
+
+Lack = Missing | Unannounced | RouterDown
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """One look. `lacking`: for each wanted address, in its order, the nodes that should announce it and do not."""
 
     missing: tuple[Missing, ...]
+    unannounced: tuple[Unannounced, ...]
+    routers: tuple[RouterDown, ...]
     lacking: Sequence[frozenset[str]]
 
 
@@ -79,7 +121,13 @@ def compare(wanted: Sequence[Wanted], live: Live) -> Result:
         found += _of_node(node, nodes.get(node, _UNKNOWN), addresses, live, whole=whole)
     if not wanted:
         found += _of_peers(nodes)
-    return Result(tuple(found), lacking)
+    nobody = (
+        Unannounced(each.service, each.address, each.why_none)
+        for each in wanted
+        if each.why_none is not None and not any(live.announcers(each.family, prefix) for prefix in each.prefixes)
+    )
+    routers = (RouterDown(name, detail) for name, detail in live.routers().items())
+    return Result(tuple(found), tuple(nobody), tuple(routers), lacking)
 
 
 _UNKNOWN = NodeState(Reason.NEVER_DIALED)

@@ -1,7 +1,7 @@
 """Why is a path not where it should be? Each reason, and what to do next.
 
-A reason is a fault, or it is not: a node that was taken out on purpose, or a Service that nobody could announce, is
-told and raises no alarm.
+A reason is a fault, or it is not: a node that was taken out on purpose, or a Service that nobody could announce because
+nothing runs behind it, is told and raises no alarm.
 """
 
 from enum import StrEnum
@@ -29,6 +29,10 @@ class Reason(StrEnum):
         "no-bgp-peer", True,
         "No BGPPeer for this node names our address and port: compare kubectl get bgppeers with onepeer check.",
     )  # fmt: skip
+    WRONG_PORT = (
+        "wrong-port", True,
+        "It calls our address at another port, see the detail: correct peerPort in its BGPPeer, or our listen.port.",
+    )  # fmt: skip
     NEVER_DIALED = (
         "never-dialed", True,
         "Its speaker runs and should call us, and no call comes: a firewall, or another source address? From the node: "
@@ -48,6 +52,25 @@ class Reason(StrEnum):
     )  # fmt: skip
     NOT_READY = "node-not-ready", False, "Kubernetes says that the node is not ready: kubectl describe node."
     DRAINED = "drained", False, "It was drained on purpose: onepeer undrain brings it back."
+    EXCLUDED = (
+        "excluded", False,
+        "Its label node.kubernetes.io/exclude-from-external-load-balancers keeps MetalLB from announcing from it. "
+        "Where MetalLB runs with --ignore-exclude-lb, set nodes.kubernetes.ignore_exclude_lb.",
+    )  # fmt: skip
+    NOT_SELECTED = "not-selected", False, "nodes.kubernetes.selector leaves it out: change that, or the Node's labels."
+    NO_OWN_ADDRESS = (
+        "no-own-address", False,
+        "It has no address that it could dial us from, or another Node has it: onepeer status says which.",
+    )  # fmt: skip
+    NO_NETWORK = (
+        "network-unavailable", False,
+        "Kubernetes says that its network is unavailable, so MetalLB announces nothing from it: kubectl describe "
+        "node.",
+    )  # fmt: skip
+    NOT_MEANT = (
+        "left-out-by-metallb", False,
+        "The nodeSelectors of all BGPAdvertisements to us leave it out: change those, or the Node's labels.",
+    )  # fmt: skip
     # ---- of a path
     NOT_ANNOUNCED = (
         "not-announced", True,
@@ -66,17 +89,29 @@ class Reason(StrEnum):
     NO_ADDRESS = "no-address", False, "MetalLB has given it no address: kubectl describe service."
     NO_ENDPOINTS = "no-endpoints", False, "It has no pod that can serve: kubectl get endpointslices."
     NO_LOCAL_ENDPOINTS = (
-        "no-local-endpoints", False,
-        "externalTrafficPolicy is Local, and no pod of it is on a node that may announce.",
+        "no-local-endpoints", True,
+        "externalTrafficPolicy is Local, and its pods are on nodes that may not announce: compare kubectl get "
+        "endpointslices with the nodeSelectors of the BGPAdvertisement, and the Nodes' labels.",
     )  # fmt: skip
     NO_POOL = "not-in-a-pool", False, "Its address is in no IPAddressPool: it is not MetalLB's, or the pool has shrunk."
     NO_ADVERTISEMENT = (
         "no-advertisement", True,
-        "No BGPAdvertisement takes its pool to us: make one, or add our BGPPeer to its `peers`.",
+        "No BGPAdvertisement takes its pool to anybody: make one, or correct its `peers`. Where MetalLB announces the "
+        "pool on layer 2, name it in nodes.kubernetes.other_pools.",
+    )  # fmt: skip
+    ELSEWHERE = (
+        "announced-elsewhere", False,
+        "Its pool is in nodes.kubernetes.other_pools, or the `peers` of its BGPAdvertisements are other BGPPeers than "
+        "ours.",
     )  # fmt: skip
     NO_NODE = "no-node", True, "No node may announce it: look at the nodeSelectors of its BGPAdvertisement."
+    OTHER_CLASS = (
+        "other-class", False,
+        "Its loadBalancerClass is another implementation's. Where it is MetalLB's --lb-class, set "
+        "nodes.kubernetes.load_balancer_class.",
+    )  # fmt: skip
     # ---- of a router
-    ROUTER_DOWN = "router-session-down", True, "No session to the router: onepeer status says why."
+    ROUTER_DOWN = "router-session-down", True, "The router gets nothing: onepeer status says why."
 
 
 BY_GUARD = {"prefix-not-allowed": Reason.OUTSIDE, "next-hop-not-own": Reason.NEXT_HOP, "node-silent": Reason.SILENT}

@@ -10,7 +10,7 @@ from speaker.cli.common import MISSING, SOCKET, OutputOption, SocketOption, answ
 from speaker.cli.page import BLANK, Block, Page, Text, Tone, grid, line, without_empty
 from speaker.cli.render import Answer, Output
 from speaker.cli.words import age
-from speaker.serve.views import AuditView, ExplainView, FindingView, NodeView, RouteView, ServiceView, StatusView
+from speaker.serve.views import AuditView, ExplainView, FindingView, NodeView, RouteView, ServiceView
 
 KINDS = ("service", "node")
 
@@ -39,7 +39,7 @@ def explain(
 
     kind, name = (what[0], " ".join(what[1:])) if what[0] in KINDS and len(what) > 1 else ("address", " ".join(what))
     asker = Asker(socket)
-    audit, status = answered(asker.audit), answered(asker.status)
+    audit = answered(asker.audit)
     if kind == "node":
         view = _of_node(name, audit, answered(asker.nodes).nodes)
     else:
@@ -51,52 +51,57 @@ def explain(
         wanted = [s.address for s in services if s.address] or ([name] if kind == "address" else [])
         routes = [route for address in wanted for route in answered(partial(asker.routes, address)).routes]
         view = _of_services(services, routes, audit)
-    show(output, Answer(view, explain_page(view, status, time.time())))
-    raise typer.Exit(MISSING if any(f.alarm for f in view.findings) or view.lacking() else 0)
+    show(output, Answer(view, explain_page(view, time.time())))
+    raise typer.Exit(MISSING if view.lacking() else 0)
 
 
 def _of_node(name: str, audit: AuditView, nodes: list[NodeView]) -> ExplainView:
     found = [node for node in nodes if node.name == name]
-    if not found:
-        fail(f"no node is called {name!r} in the roster: onepeer nodes has them all")
+    not_expected = [one for one in audit.not_expected if one.node == name]
+    if not found and not not_expected:
+        fail(f"no node is called {name!r}: onepeer nodes has those of the roster")
     findings = [finding for finding in audit.findings if finding.node == name]
-    return ExplainView(services=[], routes=[], nodes=found, findings=findings)
+    return ExplainView(
+        services=[], routes=[], nodes=found, findings=findings, routers=audit.routers, not_expected=not_expected
+    )
 
 
 def _of_services(services: list[ServiceView], routes: list[RouteView], audit: AuditView) -> ExplainView:
     nodes = {node for service in services for node in service.lacking}
     names = {service.service for service in services}
     findings = [f for f in audit.findings if f.node in nodes and (f.whole or names.intersection(f.services))]
-    return ExplainView(services=services, routes=routes, nodes=[], findings=findings)
+    return ExplainView(services=services, routes=routes, nodes=[], findings=findings, routers=audit.routers)
 
 
-def explain_page(view: ExplainView, status: StatusView, now: float) -> Page:
+def explain_page(view: ExplainView, now: float) -> Page:
     """Services, then what is missing and why, then paths and what each router has of them."""
     blocks: list[Block] = []
     for service in view.services:
-        blocks += _service(service)
+        blocks += _service(service, now)
     for node in view.nodes:
         blocks += _node(node, now)
+    for one in view.not_expected:
+        said = Text(f"nothing is expected of it: {one.reason}", Tone.WARN)
+        blocks += [line(Text(f"Node {one.node}  ", Tone.HEAD), said), line(Text(one.next_step, Tone.DIM))]
     if view.findings:
         blocks += [BLANK, _findings(view.findings, now)]
         blocks += [line(Text(f"{reason}: {step}", Tone.DIM)) for reason, step in _steps(view.findings).items()]
     for route in view.routes:
         blocks += [BLANK, *_route(route)]
-    if not view.services and not view.nodes and not view.routes:
+    if not any((view.services, view.nodes, view.routes, view.not_expected)):
         blocks.append(line(Text("No node announces it, and no Service that we know of has this address.", Tone.WARN)))
-    down = [
-        router.name
-        for router in status.routers
-        if not any(lane.session.state == "Established" for lane in router.lanes)
-    ]
-    blocks += [line(Text(f"router {name}: its session is down, so it gets nothing", Tone.BAD)) for name in down]
+    for down in view.routers:
+        text = f"Router {down.router} gets nothing, for {age(now - down.since)} now: {down.reason} ({down.detail})"
+        blocks += [BLANK, line(Text(text, Tone.BAD)), line(Text(down.next_step, Tone.DIM))]
     return blocks
 
 
-def _service(service: ServiceView) -> list[Block]:
+def _service(service: ServiceView, now: float) -> list[Block]:
     head = f"Service {service.service}  {service.address or 'without an address'}"
     if service.why_none:
-        said = Text(f"  nobody should announce it: {service.why_none}", Tone.WARN)
+        since = "" if service.since is None else f", for {age(now - service.since)} now"
+        text = f"  nobody should announce it{since}: {service.why_none}"
+        said = Text(text, Tone.BAD if service.fault else Tone.WARN)
         return [line(Text(head, Tone.HEAD), said), line(Text(service.next_step or "", Tone.DIM))]
     tone = Tone.GOOD if service.announced == service.wanted else Tone.BAD
     return [line(Text(head, Tone.HEAD), Text(f"  {service.announced} of {service.wanted} nodes announce it", tone))]

@@ -39,9 +39,18 @@ def status_page(status: StatusView) -> Page:
     blocks += [BLANK, _routers(status), BLANK]
     if any(router.lead is not None for router in status.routers):
         blocks += [_replicas(status), BLANK]
-    if status.nodes_down:
-        missing = [(Text(node.name, Tone.BAD), age(status.now - node.since), node.why) for node in status.nodes_down]
+    spared = {one.node: one for one in status.not_expected}
+    missing = [
+        (Text(node.name, Tone.BAD), age(status.now - node.since), node.why)
+        for node in status.nodes_down
+        if node.name not in spared
+    ]
+    if missing:
         blocks += [grid(("MISSING NODE", "SINCE", "WHY"), missing), BLANK]
+    if spared:
+        rows = [(one.node, one.reason) for one in list(spared.values())[:MANY]]
+        rows += [(f"and {len(spared) - MANY} more", "")] if len(spared) > MANY else []
+        blocks += [grid(("NOT EXPECTED", "WHY"), rows), BLANK]
     return [*blocks, *_facts(status)]
 
 

@@ -5,6 +5,7 @@ the roster leaves no series behind. Names follow Prometheus: base units, `_total
 Labels are few, and only those whose values the user wrote down (router, node) or the code knows (reason, cause).
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -114,6 +115,12 @@ def _missing(scrape: Scrape) -> Samples:
         yield (finding.node, finding.reason), max(1, finding.service_count)
 
 
+def _unannounced(scrape: Scrape) -> Samples:
+    counts = Counter(service.why_none for service in scrape.audit.services if service.since is not None)
+    for reason, count in counts.items():
+        yield (str(reason),), count
+
+
 def _roster_stale(scrape: Scrape) -> float:
     status = scrape.status
     return max(0.0, status.now - status.roster.since) if status.roster.problem else 0.0
@@ -160,6 +167,13 @@ ROWS: Final = (
     Row("onepeer_node_missing_addresses", "gauge",
         "Addresses that the node should announce and does not, by reason; 1 where Services are not known.",
         ("node", "reason"), _missing),
+    Row("onepeer_node_not_expected", "gauge",
+        "Always 1; a node that should announce nothing, such as one that is drained, and why.", ("node", "reason"),
+        lambda s: (((one.node, one.reason), 1) for one in s.audit.not_expected)),
+    Row("onepeer_services_known", "gauge", "1 while the cluster says what should be announced.", (),
+        _one(lambda s: s.audit.from_cluster)),
+    Row("onepeer_unannounced_addresses", "gauge",
+        "Addresses of Services that no node announces because none should, by reason.", ("reason",), _unannounced),
     Row("onepeer_alarms", "gauge", "Findings of the audit that are faults and have lasted for half a minute.", (),
         _one(lambda s: s.audit.alarms)),
     # what happened

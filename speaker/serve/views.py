@@ -182,6 +182,7 @@ class StatusView(_View):
     roster: RosterView
     nodes_up: list[str]  # names
     nodes_down: list[NodeDown]
+    not_expected: list["NotExpectedView"] = []  # by the audit
     paths: dict[str, int]  # accepted, by family
     prefixes: dict[str, int]
     refused: int
@@ -283,6 +284,7 @@ class FindingView(_View):
     reason: str
     detail: str
     since: float
+    fault: bool  # not so where it was taken out on purpose, or is not ready
     alarm: bool  # it is a fault, and has lasted long enough
     whole: bool  # all that the node should announce
     services: list[str]  # "namespace/name", at most 50
@@ -301,6 +303,28 @@ class ServiceView(_View):
     lacking: list[str]  # the others, at most 50
     why_none: str | None  # why no node should
     next_step: str | None
+    since: float | None = None  # of `why_none`, while no node announces it
+    fault: bool = False  # that nobody announces it is one
+    alarm: bool = False  # and has lasted long enough
+
+
+class RouterDownView(_View):
+    """A router that gets nothing, of those that this replica speaks to."""
+
+    router: str
+    reason: str
+    detail: str  # how the last session ended
+    since: float
+    alarm: bool
+    next_step: str
+
+
+class NotExpectedView(_View):
+    """A Node, in the roster or not, that should announce nothing, and why. No fault."""
+
+    node: str
+    reason: str
+    next_step: str
 
 
 class AuditView(_View):
@@ -310,6 +334,8 @@ class AuditView(_View):
     alarms: int
     findings: list[FindingView]
     services: list[ServiceView]
+    routers: list[RouterDownView] = []
+    not_expected: list[NotExpectedView] = []
     problems: list[str]  # what could not be read of the cluster for it
 
 
@@ -320,10 +346,13 @@ class ExplainView(_View):
     nodes: list[NodeView]
     findings: list[FindingView]
     routes: list[RouteView]
+    routers: list[RouterDownView] = []
+    not_expected: list[NotExpectedView] = []
 
     def lacking(self) -> bool:
-        """Whether some node does not announce what it should."""
-        return any(service.announced < service.wanted for service in self.services)
+        """Whether some node does not announce what it should, or nobody does."""
+        short = (service.announced < service.wanted or service.alarm for service in self.services)
+        return any(short) or any(one.alarm for one in self.findings) or any(one.alarm for one in self.routers)
 
 
 class CheckedView(_View):
@@ -401,6 +430,7 @@ class OverviewView(_View):
     routers: list[RouterView]
     missing: list[MissingView]  # 100 at most
     missing_of: int
+    told: list[MissingView] = []  # 100 at most: what is not announced, and no fault
     matrix: MatrixView
     changes: list[RecordView]  # the newest first, 40 at most
 
@@ -420,6 +450,5 @@ class DrainView(_View):
     drained: bool
     kept: list[str]  # prefixes that stay, since no other node announces them; at most 50
     kept_count: int
-    leaving: int  # paths that are the least preferred (RFC 8326), and kept from the routers 5 s after the drain
     out: int  # paths that are kept from the routers
     pending: int  # changes that routers have not taken yet

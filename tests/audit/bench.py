@@ -12,6 +12,7 @@ from speaker.cluster.kube.landscape import Landscape
 from speaker.cluster.kube.nodes import NodeFacts
 from speaker.cluster.kube.pools import AdvertisementFacts, PoolFacts
 from speaker.cluster.kube.services import ServiceFacts, SliceFacts
+from speaker.config import Kubernetes
 from speaker.rib.source import Source
 from speaker.rib.table import Table
 
@@ -38,6 +39,9 @@ class Live:
     def kept_out(self, node: str, family: Family, prefix: bytes) -> str | None:
         return None
 
+    def routers(self) -> dict[str, str]:
+        return {}
+
 
 def main() -> None:
     """Prints what each half takes, the median of five."""
@@ -50,12 +54,12 @@ def main() -> None:
         services=tuple(ServiceFacts(f"default/s{at}", "", (a,), local=False) for at, a in enumerate(addresses)),
         slices=tuple(SliceFacts(f"default/s{at}", (("n1", "10.0.0.1", True),)) for at in range(services)),
     )
-    wanted = expect(landscape, [], [f"n{at}" for at in range(nodes)])
+    wanted = expect(landscape, [], [f"n{at}" for at in range(nodes)], Kubernetes()).wanted
     live = Live(nodes, [each.prefixes[0] for each in wanted])
     expecting, comparing = [], []
     for _ in range(5):
         begun = time.process_time()
-        expect(landscape, [], [f"n{at}" for at in range(nodes)])
+        expect(landscape, [], [f"n{at}" for at in range(nodes)], Kubernetes())
         middle = time.process_time()
         compare(wanted, live)
         expecting.append(middle - begun)

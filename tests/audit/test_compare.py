@@ -9,6 +9,16 @@ from speaker.audit.watch import GRACE, Auditor
 from speaker.bgp.iana import Family
 
 UP = NodeState(None, paths=2)
+OF_A_SERVICE = {
+    Reason.NO_ADDRESS,
+    Reason.NO_ENDPOINTS,
+    Reason.NO_LOCAL_ENDPOINTS,
+    Reason.NO_POOL,
+    Reason.NO_ADVERTISEMENT,
+    Reason.ELSEWHERE,
+    Reason.NO_NODE,
+    Reason.OTHER_CLASS,
+}
 P, Q = bytes((32, 192, 168, 30, 1)), bytes((32, 192, 168, 30, 2))
 NODES = frozenset(("n1", "n2", "n3"))
 
@@ -23,6 +33,7 @@ class Cluster:
     def __init__(self, **states: NodeState) -> None:
         self.states = {name: states.get(name, UP) for name in sorted(NODES)}
         self.lost: set[tuple[str, bytes]] = set()
+        self.down: dict[str, str] = {}
         self.refused: dict[tuple[str, bytes], str] = {}
 
     def nodes(self) -> dict[str, NodeState]:
@@ -35,6 +46,9 @@ class Cluster:
 
     def kept_out(self, node: str, family: Family, prefix: bytes) -> str | None:
         return self.refused.get((node, prefix))
+
+    def routers(self) -> dict[str, str]:
+        return self.down
 
 
 def found(cluster: Cluster, *prefixes: bytes) -> list[tuple[str, Reason, bool, int]]:
@@ -106,7 +120,7 @@ def test_without_services_and_paths_nothing_is_found() -> None:
 
 def look(auditor: Auditor, cluster: Cluster, now: float) -> list[tuple[Missing, float, bool]]:
     auditor.look(wanted(P, Q), cluster, now)
-    return [(finding.missing, finding.since, finding.alarm) for finding in auditor.findings]
+    return [(finding.missing, finding.since, finding.alarm) for finding in auditor.findings.nodes]
 
 
 def test_a_node_that_joins_has_its_time_and_then_it_is_an_alarm() -> None:
@@ -141,6 +155,91 @@ def test_what_is_no_fault_never_becomes_an_alarm(reason: Reason) -> None:
     auditor, cluster = Auditor(), Cluster(n3=NodeState(reason))
     look(auditor, cluster, 0)
     assert [alarm for *_, alarm in look(auditor, cluster, 3600)] == [False]
+
+
+# ---- Services that nobody announces, and routers that get nothing
+
+
+def nobody(reason: Reason) -> list[Wanted]:
+    return [Wanted("default/web", "192.168.30.1", Family.IPV4, (P,), frozenset(), reason)]
+
+
+@pytest.mark.parametrize("reason", sorted(OF_A_SERVICE))
+def test_a_service_that_nobody_announces_is_an_alarm_where_that_is_a_fault(reason: Reason) -> None:
+    """Scaled to nothing on purpose is none; a pool that no BGPAdvertisement takes is one."""
+    auditor, cluster = Auditor(), Cluster()
+    cluster.lost = {(name, P) for name in NODES}
+    for now in (100, 100 + GRACE):
+        auditor.look(nobody(reason), cluster, now)
+    (finding,) = auditor.findings.services
+    assert (finding.missing.service, finding.missing.reason, finding.since) == ("default/web", reason, 100)
+    assert finding.alarm is reason.fault
+    assert auditor.findings.nodes == ()
+
+
+def test_what_is_announced_though_nobody_should_is_no_finding() -> None:
+    """MetalLB has flags that we cannot see."""
+    auditor = Auditor()
+    auditor.look(nobody(Reason.NO_NODE), Cluster(), 100)
+    assert auditor.findings.services == ()
+
+
+def test_a_router_that_gets_nothing_for_half_a_minute_is_an_alarm() -> None:
+    """And none any more when its session is up."""
+    auditor, cluster = Auditor(), Cluster()
+    cluster.down = {"edge": "hold-timer-expired"}
+    auditor.look([], cluster, 100)
+    assert [finding.alarm for finding in auditor.findings.routers] == [False]
+    auditor.look([], cluster, 100 + GRACE)
+    assert [(one.missing.router, one.alarm) for one in auditor.findings.routers] == [("edge", True)]
+    cluster.down = {}
+    auditor.look([], cluster, 200)
+    assert auditor.findings.routers == ()
+
+
+# ---- over a restart of ours
+
+AWAY = NodeState(Reason.NEVER_DIALED)
+
+
+def restarted(before: Auditor) -> Auditor:
+    """Another process, with what the one before it kept."""
+    return Auditor(dict(before.since))
+
+
+def test_a_node_that_is_missing_for_days_is_that_after_a_restart_too() -> None:
+    """And an alarm as soon as the nodes have had their time; those that are merely late are none."""
+    before, late = Auditor(), Cluster(n2=AWAY, n3=AWAY)
+    look(before, Cluster(n3=AWAY), 1000)
+    after = restarted(before)
+    after.look(wanted(P), late, 900_000, settled=False)
+    assert [(one.missing.node, one.since, one.alarm) for one in after.findings.nodes] == [
+        ("n2", 900_000, False),
+        ("n3", 1000, False),
+    ]
+    assert [(m.node, since, alarm) for m, since, alarm in look(after, late, 900_010)] == [
+        ("n2", 900_000, False),
+        ("n3", 1000, True),
+    ]
+
+
+def test_the_time_is_kept_where_the_reason_is_another_after_the_restart() -> None:
+    """It had lost its session; whoever has just started knows of none."""
+    before = Auditor()
+    look(before, Cluster(n3=NodeState(Reason.SESSION_LOST)), 1000)
+    ((_, since, _),) = look(restarted(before), Cluster(n3=AWAY), 5000)
+    assert since == 1000
+
+
+def test_a_node_that_came_back_with_the_restart_and_is_lost_again_is_missing_since_then() -> None:
+    """Not since the time before."""
+    before = Auditor()
+    look(before, Cluster(n3=AWAY), 1000)
+    after = restarted(before)
+    after.look(wanted(P), Cluster(n3=AWAY), 5000, settled=False)
+    after.look(wanted(P), Cluster(), 5010, settled=False)
+    ((_, since, alarm),) = look(after, Cluster(n3=AWAY), 5040)
+    assert (since, alarm) == (5040, False)
 
 
 def test_every_reason_has_a_next_step() -> None:

@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from speaker.audit.expect import expect
+from speaker.audit.expect import Expected, expect
 from speaker.audit.reasons import Reason
 from speaker.cluster.kube.bgppeers import PeerFacts
 from speaker.cluster.kube.landscape import Landscape
 from speaker.cluster.kube.nodes import EXCLUDED, NodeFacts
 from speaker.cluster.kube.pools import AdvertisementFacts, PoolFacts
 from speaker.cluster.kube.services import ServiceFacts, SliceFacts, service_facts, slice_facts, speaker_facts
+from speaker.config import Kubernetes
 from speaker.settings_selector import parse_selector
 
 NODES = tuple(NodeFacts(f"n{at}", labels=(("rack", f"r{at % 2}"),), ready=True) for at in (1, 2, 3))
@@ -25,12 +26,13 @@ WHOLE = Landscape(
     speakers=(),
 )
 ALL = {"n1", "n2", "n3"}
+PLAIN = Kubernetes()
 RACK = AdvertisementFacts("rack", nodes=(parse_selector("rack=r1"),))
 
 
-def alone(landscape: Landscape) -> tuple[set[str], Reason | None]:
+def alone(landscape: Landscape, kubernetes: Kubernetes = PLAIN) -> tuple[set[str], Reason | None]:
     """The nodes of the only address, and why there are none."""
-    (wanted,) = expect(landscape, ["onepeer"], ALL)
+    (wanted,) = expect(landscape, ["onepeer"], ALL, kubernetes).wanted
     return set(wanted.nodes), wanted.why_none
 
 
@@ -42,6 +44,7 @@ def with_service(**facts: object) -> Landscape:
     return replace(WHOLE, services=(replace(WHOLE.services[0], **facts),))  # type: ignore[index, arg-type]
 
 
+TO_OTHERS = replace(WHOLE, advertisements=(AdvertisementFacts("b", peers=("other",)),))
 PODS_GONE = replace(WHOLE, slices=(SliceFacts("default/web", (("n1", "10.0.0.1", False),)),))
 
 
@@ -54,8 +57,10 @@ PODS_GONE = replace(WHOLE, slices=(SliceFacts("default/web", (("n1", "10.0.0.1",
         (with_node(ready=False), ALL, None),
         (replace(WHOLE, advertisements=(RACK,)), {"n1", "n3"}, None),
         (replace(WHOLE, advertisements=(RACK, AdvertisementFacts("all"))), ALL, None),
-        (replace(WHOLE, advertisements=(AdvertisementFacts("b", peers=("other",)),)), set(), Reason.NO_ADVERTISEMENT),
+        (TO_OTHERS, set(), Reason.NO_ADVERTISEMENT),
         (replace(WHOLE, advertisements=(AdvertisementFacts("b", peers=("onepeer",)),)), ALL, None),
+        (replace(TO_OTHERS, peers=(OURS, replace(OURS, name="other"))), set(), Reason.ELSEWHERE),
+        (replace(TO_OTHERS, slices=()), set(), Reason.NO_ENDPOINTS),
         (replace(WHOLE, advertisements=(AdvertisementFacts("b", ("x",), (), False),)), set(), Reason.NO_ADVERTISEMENT),
         (
             replace(WHOLE, advertisements=(replace(RACK, nodes=(parse_selector("rack=r9"),)),)),
@@ -96,15 +101,56 @@ def test_a_service_of_two_families_is_two_addresses() -> None:
     pools = (PoolFacts("v4", ("192.168.30.0/24",)), PoolFacts("v6", ("fd00:30::-fd00:30::ff",)))
     landscape = replace(with_service(addresses=("192.168.30.1", "fd00:30::1")), pools=pools)
     landscape = replace(landscape, advertisements=(AdvertisementFacts("all", length4=24),))
-    four, six = expect(landscape, [], ALL)
+    four, six = expect(landscape, [], ALL, PLAIN).wanted
     assert [len(four.prefixes[0]), four.prefixes[0][0], six.prefixes[0][0]] == [4, 24, 128]
+
+
+def test_a_pool_that_is_announced_by_other_means_is_told_as_that() -> None:
+    """MetalLB's layer 2: no BGPAdvertisement takes it, on purpose."""
+    landscape = replace(WHOLE, advertisements=())
+    assert alone(landscape) == (set(), Reason.NO_ADVERTISEMENT)
+    assert alone(landscape, Kubernetes(other_pools=("services",))) == (set(), Reason.ELSEWHERE)
+
+
+@pytest.mark.parametrize(
+    ("of_service", "of_metallb", "is_metallbs"),
+    [(None, None, True), ("x/lb", "x/lb", True), ("x/lb", None, False), (None, "x/lb", False), ("y", "x/lb", False)],
+)
+def test_only_services_of_metallbs_class_are_expected(
+    of_service: str | None, of_metallb: str | None, is_metallbs: bool
+) -> None:
+    """As its --lb-class has it: with one, a Service without a class is not its either."""
+    found = alone(with_service(lb_class=of_service), Kubernetes(load_balancer_class=of_metallb))
+    assert found == ((ALL, None) if is_metallbs else (set(), Reason.OTHER_CLASS))
+
+
+LABELLED = with_node(labels=((EXCLUDED, ""),))
+
+
+@pytest.mark.parametrize(
+    ("landscape", "kubernetes", "roster", "why"),
+    [
+        (WHOLE, PLAIN, ALL, {}),
+        (LABELLED, PLAIN, ALL, {"n3": Reason.EXCLUDED}),
+        (LABELLED, Kubernetes(ignore_exclude_lb=True), ALL, {}),
+        (WHOLE, Kubernetes.model_validate({"selector": "rack=r1"}), ALL, {"n2": Reason.NOT_SELECTED}),
+        (WHOLE, PLAIN, {"n1", "n2"}, {"n3": Reason.NO_OWN_ADDRESS}),
+        (with_node(no_network=True), PLAIN, ALL, {"n3": Reason.NO_NETWORK}),
+        (replace(WHOLE, advertisements=(RACK,)), PLAIN, ALL, {"n2": Reason.NOT_MEANT}),
+        (replace(WHOLE, advertisements=()), PLAIN, ALL, {}),
+    ],
+)
+def test_a_node_that_should_announce_nothing_is_told_with_the_reason(
+    landscape: Landscape, kubernetes: Kubernetes, roster: set[str], why: dict[str, Reason]
+) -> None:
+    """Whatever the Services are; where nobody is meant at all that is no word about a node."""
+    assert expect(landscape, ["onepeer"], roster, kubernetes).not_expected == why
 
 
 def test_without_pools_or_services_nothing_is_concluded() -> None:
     """A right is missing, or MetalLB is not there."""
-    assert expect(replace(WHOLE, services=None), [], ALL) == []
-    assert expect(replace(WHOLE, advertisements=None), [], ALL) == []
-    assert expect(replace(WHOLE, pools=None), [], ALL) == []
+    for unknown in ({"services": None}, {"advertisements": None}, {"pools": None}):
+        assert expect(replace(WHOLE, **unknown), [], ALL, PLAIN) == Expected()  # type: ignore[arg-type]
 
 
 def test_what_is_kept_of_objects() -> None:

@@ -1,6 +1,7 @@
 """`onepeer explain`: one screen, an exit status for scripts, and a clear word where there is no such thing."""
 
 import json
+import re
 
 from tests.cli.command import Done, ask
 from tests.serve.example import Example
@@ -29,8 +30,26 @@ def test_a_service_is_found_by_its_name_and_by_its_address() -> None:
 
 
 def test_a_node_that_is_well_is_no_finding() -> None:
-    """Exit status 0."""
-    assert asking("explain", "node", "leviathan1").status == 0
+    """Exit status 0, but for a router that gets nothing: that concerns every node."""
+    source = Example(audit_changes={"routers": []})
+    assert ask(source, "explain", "node", "leviathan1").status == 0
+    done = asking("explain", "node", "leviathan1")
+    assert done.status == 3
+    assert "Router spare gets nothing" in done.out
+
+
+def test_a_node_that_is_left_out_is_told_as_that_though_it_is_not_in_the_roster() -> None:
+    """And no fault."""
+    done = ask(Example(audit_changes={"routers": []}), "explain", "node", "leviathan9")
+    assert done.status == 0
+    assert "nothing is expected of it: excluded" in done.out
+
+
+def test_a_service_that_nobody_should_announce_says_why_and_since_when() -> None:
+    """Exit status 3 where that is an alarm."""
+    done = ask(Example(audit_changes={"routers": []}), "explain", "192.168.30.7")
+    assert done.status == 0
+    assert re.search(r"nobody should announce it, for .* now: no-endpoints", done.out)
 
 
 def test_json_has_the_same() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from speaker.audit.reasons import Reason
 from speaker.serve.metrics import ROWS, Scrape, exposition
 from tests.serve.example import Example, busy
 
@@ -68,6 +69,20 @@ def test_alerts_ask_for_metrics_that_there_are() -> None:
         assert metrics_in(rule["expr"]) <= known(), rule["alert"]
         assert rule["annotations"].keys() == {"summary", "description"}
         assert rule["labels"]["severity"] in ("critical", "warning")
+
+
+def test_each_reason_that_is_a_fault_raises_an_alert_and_no_other_does() -> None:
+    """By the two rules that have reasons as labels, and one for routers."""
+    missing = next(r for r in RULES if r["alert"] == "OnepeerAddressesMissing")["expr"]
+    nobody = next(r for r in RULES if r["alert"] == "OnepeerServiceUnannounced")["expr"]
+    (excused,) = re.findall(r'reason!~"([^"]+)"', missing)
+    (faults,) = re.findall(r'reason=~"([^"]+)"', nobody)
+    of_services = {Reason.NO_ADVERTISEMENT, Reason.NO_NODE, Reason.NO_LOCAL_ENDPOINTS}
+    assert set(faults.split("|")) == {str(reason) for reason in of_services}
+    assert all(reason.fault for reason in of_services)
+    assert not any(Reason(word).fault for word in excused.split("|"))
+    others = {Reason.NO_ADDRESS, Reason.NO_ENDPOINTS, Reason.NO_POOL, Reason.ELSEWHERE, Reason.OTHER_CLASS}
+    assert not any(reason.fault for reason in others)
 
 
 def test_the_page_names_every_alert() -> None:

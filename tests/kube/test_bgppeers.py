@@ -43,6 +43,12 @@ def steps(
     return list(who.decide(there, nodes, up, now, frr=frr))
 
 
+def test_where_metallb_ignores_the_exclusion_label_every_node_is_to_dial() -> None:
+    """No selector at all, unless the settings have one."""
+    (peer, *_) = wanted_peers(settings(nodes={"kubernetes": {"ignore_exclude_lb": True}}), "leviathan1", "leviathan1")
+    assert "nodeSelectors" not in peer["spec"]
+
+
 def test_a_peer_says_what_metallb_needs_and_no_more() -> None:
     more = {"kubernetes": {"selector": "role=worker", "bgp_peers": {"password_secret": "bgp"}}, "asn": 64600}
     four, six = wanted_peers(settings(nodes=more), "leviathan1", "leviathan1")

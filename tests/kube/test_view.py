@@ -267,3 +267,12 @@ def test_many_nodes_with_one_alarm_are_one_event_on_metallbs_namespace() -> None
     assert [(told.about.kind, told.about.name) for told in found] == [("Namespace", "metallb-system"), ("Node", "g")]
     assert "a, b, c, d, e, f" in found[0].note
     assert list(teller.look(alarms(*"abcdef"), 2.0)) == []
+
+
+def test_many_services_that_nobody_announces_are_one_event() -> None:
+    """A BGPAdvertisement was deleted."""
+    teller = AlarmTeller("metallb-system", 0.0)
+    found = [Alarm(About("Service", name, "default"), "no-advertisement", name) for name in "abcdef"]
+    (told,) = teller.look(found, 1.0)
+    assert (told.about.kind, told.about.name) == ("Namespace", "metallb-system")
+    assert "(no-advertisement): default/a, default/b" in told.note

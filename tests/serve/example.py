@@ -28,11 +28,13 @@ from speaker.serve.views import (
     NodeSession,
     NodesView,
     NodeView,
+    NotExpectedView,
     PathView,
     RecordView,
     Refusal,
     RefusedPathView,
     RosterView,
+    RouterDownView,
     RouterView,
     RouteView,
     SentView,
@@ -87,6 +89,9 @@ EDGE = router("edge", "192.168.3.1", session(ago=3 * 86400 + 4 * 3600), [carried
 SPARE = router("spare", "192.168.3.2", session("Active", 120, LOST), [])
 
 
+EXCLUDED = NotExpectedView(node="leviathan9", reason="excluded", next_step="It has Kubernetes' own label.")
+
+
 def status(**changes: object) -> StatusView:
     """The status of it all, with these fields otherwise."""
     view = StatusView(
@@ -104,6 +109,7 @@ def status(**changes: object) -> StatusView:
         settings_problem=None,
         roster=RosterView(source="file nodes.yaml", nodes=3, problem=None, since=NOW - 86400),
         nodes_up=["leviathan1", "leviathan2"],
+        not_expected=[EXCLUDED],
         nodes_down=[NodeDown(name="leviathan3", since=NOW - 59 * 86400, why="never dialed")],
         paths={"ipv4": 3},
         prefixes={"ipv4": 2},
@@ -206,6 +212,7 @@ class Example:
     is_ready: tuple[bool, str] = (True, "ready")
     is_alive: tuple[bool, str] = (True, "alive")
     counted: Counters = field(default_factory=Counters)
+    audit_changes: dict[str, object] = field(default_factory=dict)
 
     def status(self) -> StatusView:
         return self.status_view
@@ -225,6 +232,7 @@ class Example:
             reason="never-dialed",
             detail="",
             since=NOW - 120,
+            fault=True,
             alarm=True,
             whole=True,
             services=["default/gitea"],
@@ -241,22 +249,42 @@ class Example:
             why_none=None,
             next_step=None,
         )
-        return AuditView(from_cluster=True, alarms=1, findings=[finding], services=[service], problems=[])
+        nobody = ServiceView(
+            service="default/idle",
+            address="192.168.30.7",
+            prefixes=["192.168.30.7/32"],
+            wanted=0,
+            announced=0,
+            lacking=[],
+            why_none="no-endpoints",
+            next_step="It has no pod.",
+            since=NOW - 60,
+        )
+        down = RouterDownView(
+            router="spare",
+            reason="router-session-down",
+            detail="hold-timer-expired",
+            since=NOW - 120,
+            alarm=True,
+            next_step="onepeer status says why.",
+        )
+        view = AuditView(
+            from_cluster=True,
+            alarms=2,
+            findings=[finding],
+            services=[service, nobody],
+            routers=[down],
+            not_expected=[EXCLUDED],
+            problems=[],
+        )
+        return view.model_copy(update=self.audit_changes)
 
     def drain(self, order: DrainOrder) -> DrainView:
         if order.node == "nobody":
             raise ValueError("no node is called 'nobody' in the roster: onepeer nodes has them all")
         kept = ["192.168.30.22/32"] if order.drained and not order.force else []
         drained = order.drained
-        return DrainView(
-            node=order.node,
-            drained=drained,
-            kept=kept,
-            kept_count=len(kept),
-            leaving=0,
-            out=7 * drained,
-            pending=0,
-        )
+        return DrainView(node=order.node, drained=drained, kept=kept, kept_count=len(kept), out=7 * drained, pending=0)
 
     async def history(self, query: HistoryQuery) -> HistoryView:
         return kept(reversed(self.records), query)

@@ -141,9 +141,10 @@ def peer_name(address: Address) -> str:
 def _spec(address: Address, settings: Settings, *, frr: bool) -> dict[str, Any]:
     kubernetes = settings.nodes.kubernetes
     assert kubernetes is not None
-    requirements = [Requirement(EXCLUDED, Operator.MISSING)]
+    requirements = [] if kubernetes.ignore_exclude_lb else [Requirement(EXCLUDED, Operator.MISSING)]
     if kubernetes.selector is not None:
         requirements += kubernetes.selector.requirements
+    expressions = [requirement.expression() for requirement in requirements]
     secret = kubernetes.bgp_peers.password_secret
     connect_time = kubernetes.bgp_peers.connect_time or (FRR_CONNECT_TIME if frr else None)
     return {
@@ -152,7 +153,7 @@ def _spec(address: Address, settings: Settings, *, frr: bool) -> dict[str, Any]:
         "peerAddress": str(address),
         "peerPort": settings.listen.port,
         "holdTime": f"{settings.nodes.hold_time:g}s",
-        "nodeSelectors": [{"matchExpressions": [requirement.expression() for requirement in requirements]}],
+        **({"nodeSelectors": [{"matchExpressions": expressions}]} if expressions else {}),
         **({"passwordSecret": {"name": secret}} if secret else {}),
         **({"connectTime": f"{connect_time:g}s"} if connect_time else {}),
     }

@@ -6,13 +6,13 @@ second: a cluster of 1000 nodes that comes up at once is told of within 17 minut
 
 The first look tells nothing: after a start no session is up yet, and after a reload it has all been told.
 
-An alarm of the audit is told once, on the Node or the Service that it is about. Where many nodes have the same alarm it
-is one Event on MetalLB's namespace: a rollout that went wrong is not thirty faults.
+An alarm of the audit is told once, on the Node or the Service that it is about. Where many nodes, or Services, have the
+same alarm it is one Event on MetalLB's namespace: a rollout that went wrong is not thirty faults, nor is a
+BGPAdvertisement that was deleted.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -124,7 +124,7 @@ class Teller:
                 self.behind = True
 
 
-#: More nodes with one alarm are one Event.
+#: More nodes or Services with one alarm are one Event.
 CROWD: Final = 3
 
 
@@ -143,14 +143,12 @@ class AlarmTeller:
         self._told &= {_key(alarm) for alarm in alarms}
         fresh = [alarm for alarm in alarms if _key(alarm) not in self._told]
         self.behind = False
-        nodes = Counter(alarm.reason for alarm in fresh if alarm.about.kind == "Node")
-        for reason, count in nodes.items():
-            if count > CROWD and self._all.has(now):
+        for (kind, reason), crowd in _crowds(fresh).items():
+            if len(crowd) > CROWD and self._all.has(now):
                 self._all.take()
-                names = sorted(alarm.about.name for alarm in fresh if alarm.reason == reason)
-                self._told |= {_key(alarm) for alarm in fresh if alarm.reason == reason}
-                note = f"{count} nodes do not announce what they should ({reason}): {', '.join(names)}"
-                yield Told(About("Namespace", self._namespace), Reason.MISSING, note)
+                self._told |= {_key(alarm) for alarm in crowd}
+                names = ", ".join(sorted({_name(alarm.about) for alarm in crowd}))
+                yield Told(About("Namespace", self._namespace), Reason.MISSING, _CROWDS[kind].format(reason, names))
         for alarm in fresh:
             if _key(alarm) in self._told:
                 continue
@@ -160,6 +158,24 @@ class AlarmTeller:
             self._all.take()
             self._told.add(_key(alarm))
             yield Told(alarm.about, Reason.MISSING, alarm.note)
+
+
+_CROWDS: Final = {
+    "Node": "Many nodes do not announce what they should ({}): {}",
+    "Service": "Many Services are not announced as they should be ({}): {}",
+}
+
+
+def _crowds(alarms: Collection[Alarm]) -> dict[tuple[str, str], list[Alarm]]:
+    found: dict[tuple[str, str], list[Alarm]] = {}
+    for alarm in alarms:
+        if alarm.about.kind in _CROWDS:
+            found.setdefault((alarm.about.kind, alarm.reason), []).append(alarm)
+    return found
+
+
+def _name(about: About) -> str:
+    return f"{about.namespace}/{about.name}" if about.namespace else about.name
 
 
 def _key(alarm: Alarm) -> tuple[str, str, str, str]:

@@ -13,13 +13,13 @@ from typing import Any, Final
 
 from speaker.cluster.base import Address, Node, Roster
 from speaker.cluster.kube.client import Object, Resource
-from speaker.config import Settings
+from speaker.config import Kubernetes, Settings
 from speaker.settings_selector import LabelSelector
 
 NODES: Final = Resource("", "v1", "nodes")
 
 EXCLUDED: Final = "node.kubernetes.io/exclude-from-external-load-balancers"
-"""Label of Nodes that MetalLB announces nothing from, whatever its value."""
+"""Label of Nodes that MetalLB announces nothing from, whatever its value, unless it has --ignore-exclude-lb."""
 BGP_ADDRESS: Final = "onepeer.io/bgp-address"
 WEIGHT: Final = "onepeer.io/weight"
 
@@ -66,7 +66,12 @@ def facts(item: Object) -> NodeFacts:
 def make_roster(found: Iterable[NodeFacts], settings: Settings, before: Roster) -> Roster:
     """The roster of these Nodes beside these settings. `before` is the one in force: who has an address keeps it."""
     notes: list[str] = []
-    selected = [node for node in sorted(found, key=lambda node: node.name) if _is_selected(node, settings)]
+    kubernetes = settings.nodes.kubernetes or Kubernetes()
+    selected = [
+        node
+        for node in sorted(found, key=lambda node: node.name)
+        if is_selected(node, kubernetes) and not is_excluded(node, kubernetes)
+    ]
     addresses = {node.name: _usable(node, settings, notes) for node in selected}
     owners = _owners(selected, addresses, before, notes)
     made = []
@@ -74,18 +79,21 @@ def make_roster(found: Iterable[NodeFacts], settings: Settings, before: Roster) 
         own = tuple(address for address in addresses[node.name] if owners[address] is node)
         if own:
             password, weight = settings.nodes.password, _weight(node, notes)
-            follows = settings.nodes.kubernetes is not None and settings.nodes.kubernetes.follow_cordon
-            cordoned = follows and node.unschedulable
+            cordoned = kubernetes.follow_cordon and node.unschedulable
             made.append(Node(node.name, own, settings.nodes.asn, password, weight, cordoned, node.ready))
         elif node.ready and not addresses[node.name]:
             notes.append(f"node {node.name} has no address that it could dial from")
     return Roster(tuple(made), tuple(notes))
 
 
-def _is_selected(node: NodeFacts, settings: Settings) -> bool:
-    labels = dict(node.labels)
-    selector = settings.nodes.kubernetes.selector if settings.nodes.kubernetes else None
-    return EXCLUDED not in labels and (selector or LabelSelector()).selects(labels)
+def is_excluded(node: NodeFacts, kubernetes: Kubernetes) -> bool:
+    """Whether Kubernetes' own label keeps load balancers from it."""
+    return EXCLUDED in dict(node.labels) and not kubernetes.ignore_exclude_lb
+
+
+def is_selected(node: NodeFacts, kubernetes: Kubernetes) -> bool:
+    """Whether the settings' own selector takes it."""
+    return (kubernetes.selector or LabelSelector()).selects(dict(node.labels))
 
 
 def _usable(node: NodeFacts, settings: Settings, notes: list[str]) -> list[Address]:

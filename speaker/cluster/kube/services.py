@@ -30,6 +30,8 @@ class ServiceFacts:
     """What it was given; empty while it waits."""
     local: bool
     """externalTrafficPolicy Local: only nodes with a pod of it announce."""
+    lb_class: str | None = None
+    """spec.loadBalancerClass: whose it is, where there are several implementations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ def service_facts(item: Object) -> ServiceFacts | None:
         uid=str(metadata.get("uid", "")),
         addresses=tuple(address for address in given if isinstance(address, str)),
         local=spec.get("externalTrafficPolicy") == "Local",
+        lb_class=None if spec.get("loadBalancerClass") is None else str(spec["loadBalancerClass"]),
     )
 
 

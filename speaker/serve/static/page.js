@@ -81,14 +81,20 @@ function showVerdict(view) {
   document.title = `${view.missing_of ? `(${view.missing_of}) ` : ""}Onepeer: ${view.health}`;
 }
 
+function missingItem(one) {
+  return el("li", {},
+    el("strong", {}, one.name), " ", one.why,
+    one.since === null ? null : el("span", { class: "quiet" }, ", for ", since(one.since)),
+    el("span", { class: "next" }, ...prose(one.next_step)));
+}
+
 function showMissing(view) {
-  if (!changed("missing", [view.missing, view.missing_of])) return;
+  if (!changed("missing", [view.missing, view.missing_of, view.told])) return;
   $("missing-count").textContent = view.missing_of ? String(view.missing_of) : "";
-  const items = view.missing.map((one) =>
-    el("li", {},
-      el("strong", {}, one.name), " ", one.why,
-      one.since === null ? null : el("span", { class: "quiet" }, ", for ", since(one.since)),
-      el("span", { class: "next" }, ...prose(one.next_step))));
+  $("told-box").hidden = !view.told.length;
+  $("told-count").textContent = String(view.told.length);
+  $("told").replaceChildren(...view.told.map(missingItem));
+  const items = view.missing.map(missingItem);
   if (!items.length) items.push(el("li", { class: "none" }, "Nothing is missing."));
   const more = view.missing_of - view.missing.length;
   if (more > 0) items.push(el("li", {}, `and ${more} more: `, el("code", {}, "onepeer nodes"), " has them all"));
@@ -143,13 +149,13 @@ const MEANING = {
 
 function cellText(view, row, at) {
   const node = view.matrix.columns[at];
-  const why = view.missing.find((one) => one.name === node)?.why;
+  const why = [...view.missing, ...view.told].find((one) => one.name === node)?.why;
   return MEANING[row.cells[at]](node, row.prefix, row, why);
 }
 
 function showMatrix(view) {
   const matrix = view.matrix;
-  if (!changed("matrix", [matrix, view.missing, view.nodes])) return;
+  if (!changed("matrix", [matrix, view.missing, view.told, view.nodes])) return;
   const focused = document.activeElement?.dataset?.cell ?? null;
   $("services-count").textContent = extent(matrix);
   const bad = (at) => matrix.rows.some((row) => "ml".includes(row.cells[at]));
