@@ -15,8 +15,8 @@ from speaker.cli.words import count
 from speaker.doctor.findings import Level
 from speaker.serve.views import CheckedView, DoctorView, StatusView
 
-_TONES = {Level.OK: Tone.GOOD, Level.WARNING: Tone.WARN, Level.PROBLEM: Tone.BAD}
-_WORST = (Level.PROBLEM, Level.WARNING, Level.OK)
+_TONES = {Level.OK: Tone.GOOD, Level.HINT: Tone.HEAD, Level.WARNING: Tone.WARN, Level.PROBLEM: Tone.BAD}
+_WORST = (Level.PROBLEM, Level.WARNING, Level.HINT, Level.OK)
 
 
 def doctor(
@@ -37,8 +37,8 @@ def doctor(
     onepeer doctor -c /etc/onepeer/onepeer.yaml
     kubectl -n onepeer-system exec deploy/onepeer -- onepeer doctor
 
-    Exit status: 0 = nothing found, 1 = cannot look: there are no settings, or they have mistakes,
-    3 = a warning or a problem, each with the way out.
+    Exit status: 0 = nothing is in its way (a hint is no more than that), 1 = cannot look: there are no
+    settings, or they have mistakes, 3 = a warning or a problem, each with the way out.
     """
     import asyncio
 
@@ -71,7 +71,7 @@ def doctor(
     worst = next(level for level in _WORST if any(one.level == level for one in found))
     view = DoctorView(settings_file=str(config), level=worst, findings=found)
     show(output, Answer(view, doctor_page(view)))
-    raise typer.Exit(0 if worst is Level.OK else MISSING)
+    raise typer.Exit(0 if worst in (Level.OK, Level.HINT) else MISSING)
 
 
 def _running(socket: Path) -> tuple[StatusView | None, str, bool]:
@@ -95,5 +95,6 @@ def doctor_page(view: DoctorView) -> Page:
         blocks.append(line(Text(f"{one.level:<8}", _TONES[Level(one.level)]), f" {one.check:<10} {one.what}"))
         blocks += [line(Text(f"{'':<20}{text}", Tone.DIM)) for text in (one.why, one.way_out) if text]
     counted = Counter(one.level for one in view.findings)
-    said = [count(counted[level], word) for level, word in (("problem", "problem"), ("warning", "warning"))]
+    said = [count(counted[level], level) for level in (Level.PROBLEM, Level.WARNING)]
+    said += [count(counted[Level.HINT], "hint")] if counted[Level.HINT] else []
     return [*blocks, line(f"{', '.join(said)}, {counted['ok']} ok")]

@@ -10,6 +10,7 @@ class Level(StrEnum):
     """How bad it is."""
 
     OK = "ok"
+    HINT = "hint"  # nothing is in the way; there is more to be had
     WARNING = "warning"  # it works, and less well than it could
     PROBLEM = "problem"  # something does not work, or will not
 
@@ -27,6 +28,11 @@ class Finding:
 def ok(what: str) -> Finding:
     """As it should be, or good to know."""
     return Finding(Level.OK, what)
+
+
+def hint(what: str, why: str, way_out: str) -> Finding:
+    """See Level."""
+    return Finding(Level.HINT, what, why, way_out)
 
 
 def warning(what: str, why: str, way_out: str) -> Finding:

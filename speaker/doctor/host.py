@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from speaker.doctor.facts import Address, Card, Facts, Listening
-from speaker.doctor.findings import Finding, ok, problem, warning
+from speaker.doctor.findings import Finding, hint, ok, problem, warning
 
 BGP: Final = 179
 USUAL_MTU: Final = 1500
@@ -29,8 +29,10 @@ def rights(facts: Facts) -> Iterator[Finding]:
         text = "a replica asks the link by ARP whether the router's address is free"
         wanted.append(("CAP_NET_RAW", problem, text, f"{grant}; deploy/overlays/replicas has it"))
     elif settings.nodes.probe:
+        # No warning: the manifests leave it out, for Kubernetes gives capabilities to root alone.
         text = "ARP requests find a vanished node within half a second (nodes.probe); without them the hold timer does"
-        wanted.append(("CAP_NET_RAW", warning, text, f"{grant}; or set nodes.probe to 0s"))
+        way_out = f"where that is too slow, {grant}; deploy/overlays/replicas has it. Else set nodes.probe to 0s"
+        wanted.append(("CAP_NET_RAW", hint, text, way_out))
     if settings.listen.port < 1024:
         text = f"listen.port is {settings.listen.port}, and ports below 1024 are privileged"
         wanted.append(("CAP_NET_BIND_SERVICE", problem, text, f"{grant}; or listen on 1790"))

@@ -359,7 +359,7 @@ class CheckedView(_View):
     """One thing that `onepeer doctor` has looked at."""
 
     check: str  # which check: "rights", "ports", ...
-    level: str  # doctor.findings.Level: ok, warning, problem
+    level: str  # doctor.findings.Level: ok, hint, warning, problem
     what: str
     why: str  # empty where it is ok
     way_out: str

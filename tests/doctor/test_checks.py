@@ -15,10 +15,10 @@ LISTEN = IPv4Address("192.168.3.10")
 MOVING = settings(routers=[{"address": "192.168.3.1", "name": "edge", "local_address": "192.168.3.20"}], replicas={},
                   nodes={"kubernetes": {}})  # fmt: skip
 LOW = settings(listen={"addresses": ["192.168.3.10"], "port": 179})
-WARN, BAD = Level.WARNING, Level.PROBLEM
+HINT, WARN, BAD = Level.HINT, Level.WARNING, Level.PROBLEM
 
 ROWS: dict[str, tuple[dict[str, Any], str, Level, str]] = {
-    "no NET_RAW": ({"process": Process(None, ALL - {"CAP_NET_RAW"}, 9999)}, "rights", WARN, "has no CAP_NET_RAW"),
+    "no NET_RAW": ({"process": Process(None, ALL - {"CAP_NET_RAW"}, 9999)}, "rights", HINT, "has no CAP_NET_RAW"),
     "no right to port 179": ({"settings": LOW, "process": Process(None, frozenset({"CAP_NET_RAW"}), 9999)},
                              "rights", BAD, "has no CAP_NET_BIND_SERVICE"),
     "a replica without NET_ADMIN": ({"settings": MOVING, "process": Process(7, frozenset({"CAP_NET_RAW"}), 9999)},
