@@ -104,14 +104,17 @@ class Auditing:
     async def run(self) -> None:
         """Looks, and tells what is new, for ever."""
         took = 0.0
-        while True:
-            await asyncio.sleep(min(max(LOOK, REST * took), SELDOM))
-            begun = time.monotonic()
-            settled = self.look(time.time())
-            self._tell()
-            took = time.monotonic() - begun
-            if settled:
-                await asyncio.to_thread(self._kept.save, self.auditor.since)
+        try:
+            while True:
+                await asyncio.sleep(min(max(LOOK, REST * took), SELDOM))
+                begun = time.monotonic()
+                settled = self.look(time.time())
+                self._tell()
+                took = time.monotonic() - begun
+                if settled:
+                    await asyncio.to_thread(self._kept.save, self.auditor.since)
+        finally:
+            self._whereabouts.close()
 
     def look(self, now: float) -> bool:
         """Compares again; `now` is wall clock. Whether the nodes have had their time since the start."""

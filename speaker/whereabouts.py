@@ -4,9 +4,11 @@ The first that is known stands: what was done on purpose, then whether the host 
 its speaker, then how far its calls came.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Collection, Mapping
 
+from speaker.audit.calling import Calling, Keys, why_unanswered
 from speaker.audit.compare import NodeState
 from speaker.audit.reasons import Reason
 from speaker.bgp.events import Cause
@@ -15,12 +17,16 @@ from speaker.cluster.kube.bgppeers import PeerFacts
 from speaker.cluster.kube.landscape import Landscape
 from speaker.cluster.kube.nodes import NodeFacts
 from speaker.config import Settings
+from speaker.net.calls import Calls
 from speaker.peers.node import NodePeer
 from speaker.peers.peering import Peering
 from speaker.settings_selector import SelectorError, selector_of
 
 #: Seconds for which a dropped signature explains why a node with a password does not come.
 MD5_RECENT = 60.0
+
+#: What whoever has forgotten our port dials.
+BGP_PORT = 179
 
 
 class Whereabouts:
@@ -32,6 +38,15 @@ class Whereabouts:
     def __init__(self, answers: Callable[[str], bool | None]) -> None:
         self._answers = answers
         self._md5_at: float | None = None
+        self._calling = Calling()
+        self._calls: Calls | None = None
+        self._port = 0
+
+    def close(self) -> None:
+        """Look no more."""
+        if self._calls is not None:
+            self._calls.close()
+        self._calls = None
 
     def signature_dropped(self) -> None:
         """The kernel has dropped a call for its TCP MD5 signature."""
@@ -40,12 +55,31 @@ class Whereabouts:
     def states(self, peering: Peering, land: Landscape | None, settings: Settings | None) -> Mapping[str, NodeState]:
         """Of each node of the roster."""
         ends = ends_of(settings) if settings is not None else set()
+        if settings is not None:
+            self._listen(settings.listen.port)
+        self._hear(peering, ends)
         found = {}
         for node in peering.roster.nodes:
             peers = peers_of(peering, node.name)
             paths = sum(peering.reflector.path_count(peer.source) for peer in peers)
             found[node.name] = NodeState(*self._why(node, peers, peering, land, ends), paths)
         return self._with_signatures(found)
+
+    def _listen(self, port: int) -> None:
+        """See who calls, where packet sockets are to be had."""
+        if port == self._port:
+            return
+        self.close()
+        self._port = port
+        with contextlib.suppress(OSError):  # without CAP_NET_RAW less is known; the probes have said so
+            self._calls = Calls({port, BGP_PORT})
+
+    def _hear(self, peering: Peering, ends: set[tuple[str, int]]) -> None:
+        ours = {address for address, _ in ends}
+        for call in self._calls.read() if self._calls is not None else ():
+            if str(call.to) in ours and call.caller in peering.nodes:
+                self._calling.hear(call)
+        self._calling.keep(peering.nodes.keys())
 
     def _why(
         self,
@@ -66,13 +100,40 @@ class Whereabouts:
         speakers = land.speakers if land else None
         if speakers and not any(speaker.node == node.name and speaker.ready for speaker in speakers):
             return Reason.SPEAKER_NOT_RUNNING, ""
-        return _by_session(peers) or by_bgp_peers(node.name, land, ends) or (Reason.NEVER_DIALED, "")
+        return (
+            self._by_calls(peers)
+            or _by_session(peers)
+            or by_bgp_peers(node.name, land, ends)
+            or self._by_other_port(peers, land)
+            or (Reason.NEVER_DIALED, "")
+        )
+
+    def _by_calls(self, peers: Collection[NodePeer]) -> tuple[Reason, str] | None:
+        """Why its calls come to nothing before we are told of them; None where they do not, or nobody can see."""
+        for peer in peers:
+            call = self._calling.unanswered(peer.target.remote, self._port, peer.called_at, time.time())
+            if call is not None:
+                return why_unanswered(call, Keys(peer.target.password is not None, self._drops()))
+        return None
+
+    def _by_other_port(self, peers: Collection[NodePeer], land: Landscape | None) -> tuple[Reason, str] | None:
+        """Where BGPPeers say nothing: whether it calls us as if we were any router. Calico does that, too."""
+        if land is not None and land.peers is not None:
+            return None
+        for peer in peers:
+            port = self._calling.elsewhere(peer.target.remote, self._port, time.time())
+            if port is not None:
+                return Reason.WRONG_PORT, f"it calls port {port}, and we listen on {self._port}"
+        return None
+
+    def _drops(self) -> bool:
+        return self._md5_at is not None and time.monotonic() - self._md5_at < MD5_RECENT
 
     def _with_signatures(self, states: dict[str, NodeState]) -> dict[str, NodeState]:
         """Where the kernel drops calls for their signature, whose are they? It does not tell: if one node alone never
-        dialled it is that one, else it may be any of them."""
+        dialled it is that one, else it may be any of them. Where calls are seen there is nothing to guess."""
         suspects = [name for name, state in states.items() if state.why is Reason.NEVER_DIALED]
-        if self._md5_at is None or time.monotonic() - self._md5_at >= MD5_RECENT or not suspects:
+        if not suspects or not self._drops() or self._calls is not None:
             return states
         said = "the kernel drops calls for their TCP MD5 signature"
         why, detail = (Reason.WRONG_PASSWORD, said) if len(suspects) == 1 else (

@@ -43,6 +43,11 @@ class Reason(StrEnum):
         "The kernel drops calls for their TCP MD5 signature: compare nodes.password_file with the BGPPeer's "
         "passwordSecret.",
     )  # fmt: skip
+    BLOCKED = (
+        "blocked-here", True,
+        "Its calls reach this host and get no further, or our answers do not get back: look for a firewall here "
+        "(nft list ruleset), and on the node.",
+    )  # fmt: skip
     REFUSED = "refused", True, "It dials, and gets no session; the detail says why."
     SESSION_LOST = "session-lost", True, "It had a session; the detail says how that ended, and its speaker's log why."
     SILENT = "node-silent", True, "It does not answer on its link: is the node, or its cable, down?"

@@ -100,6 +100,8 @@ class Neighbor(ABC):
         self.last_end: LastEnd | None = None
         self.established_count = 0
         self.refused: Refused | None = None
+        self.called_at = time.time()
+        """Wall clock: when we were told of its last call, whatever became of that; at first since when we listen."""
         self.up: Connection | None = None
         self._log = log
         self._loop = asyncio.get_running_loop()
@@ -162,6 +164,7 @@ class Neighbor(ABC):
     def take_call(self) -> Connection | None:
         """The peer calls: a connection to take it with, or None."""
         now = self._loop.time()
+        self.called_at = time.time()
         refused = Refused.HELD_OFF if self._stopped or self.rests else None
         refused = refused or self._peer.refuses(now)
         if refused is not None:

@@ -1,0 +1,3 @@
+table inet f { chain i { type filter hook input priority 0; drop
+}
+}
