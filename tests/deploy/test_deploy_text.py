@@ -11,6 +11,7 @@ import yaml
 DEPLOY = Path(__file__).parents[2] / "deploy"
 ROOT = DEPLOY.parent
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
+STATE_ON_HOST = (DEPLOY / "components/state-on-host/kustomization.yaml").read_text()
 SETTINGS = [DEPLOY / "onepeer.yaml", *DEPLOY.glob("overlays/*/onepeer.yaml")]
 
 STAND_IN = """#!/bin/sh
@@ -60,6 +61,8 @@ def test_image_and_manifest_agree_on_the_user_and_the_version() -> None:
     tag = yaml.safe_load((DEPLOY / "base/kustomization.yaml").read_text())["images"][0]["newTag"]
     assert version is not None
     assert version[1] == tag
+    assert f"image: ghcr.io/onepeer/onepeer:{tag}\n" in STATE_ON_HOST
+    assert f"-1, {context['runAsGroup']})" in STATE_ON_HOST
 
 
 @pytest.mark.parametrize(("path", "count"), [("base/rbac.yaml", 16), ("overlays/replicas/rbac.yaml", 5)])

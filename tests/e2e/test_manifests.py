@@ -43,6 +43,24 @@ def test_the_api_server_takes_every_object(world: World, overlay: str) -> None:
     assert "Warning" not in said, said
 
 
+@pytest.mark.parametrize("overlay", [*OVERLAYS, WITH_RIGHTS])
+def test_what_onepeer_keeps_may_lie_on_the_host(world: World, overlay: str) -> None:
+    """With one line in any of the folders; what gives the folder to its user has no capability for that."""
+    folder = world.manifests(overlay)
+    up = "../" * len(Path(overlay).parts)
+    with (folder / "kustomization.yaml").open("a") as file:
+        file.write(f"components: [{up}components/state-on-host]\n")
+    made = yaml.safe_load_all(onefile.rendered(folder))
+    (pod,) = [one["spec"]["template"]["spec"] for one in made if one["kind"] in ("Deployment", "DaemonSet")]
+    (state,) = [one for one in pod["volumes"] if one["name"] == "state"]
+    assert state == {"name": "state", "hostPath": {"path": "/var/lib/onepeer", "type": "DirectoryOrCreate"}}
+    (giver,) = pod["initContainers"]
+    assert giver["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert giver["image"] == pod["containers"][0]["image"]
+    world.cluster.apply(objects.namespace(NAMESPACE))
+    world.cluster.kubectl("apply", "-k", str(folder), "--dry-run=server", "--validate=strict")
+
+
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_pod_security_has_one_objection_and_that_is_the_hosts_network(world: World, overlay: str) -> None:
     """All else that the level `restricted` asks for is kept: user, capabilities, seccomp, volumes."""
