@@ -69,7 +69,8 @@ def expect(landscape: Landscape, ours: Iterable[str], roster: Iterable[str], kub
         return Expected()
     if landscape.pools is None or landscape.advertisements is None:
         return Expected()
-    out = {node.name: why for node in landscape.nodes if (why := _not_able(node, frozenset(roster), kubernetes))}
+    peering = frozenset(roster)
+    out = {node.name: why for node in landscape.nodes if (why := _not_able(node, peering, kubernetes))}
     able = {node.name: dict(node.labels) for node in landscape.nodes if node.name not in out}
     names = frozenset(ours) if landscape.peers is not None else None
     others = frozenset(peer.name for peer in landscape.peers or ()) - (names or NOBODY)

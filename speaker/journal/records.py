@@ -121,8 +121,9 @@ def _is_about(record: RecordView, node: str) -> bool:
 
 
 def _prefixes(record: RecordView) -> Iterable[str]:
-    example = record.details.get("example")
-    return (*record.announced, *record.withdrawn, *([str(example)] if example else ()))
+    said = record.details
+    one = said.get("example") or (said.get("detail") if said.get("service") else None)
+    return (*record.announced, *record.withdrawn, *([str(one)] if one else ()))
 
 
 # ---- words
@@ -166,6 +167,19 @@ def _roster(record: RecordView) -> str:
     return f"roster of {record.details.get('nodes')}: {'; '.join(told) or 'unchanged'}"
 
 
+def _missing(record: RecordView) -> str:
+    said = record.details
+    detail = f" ({said['detail']})" if said.get("detail") else ""
+    if said.get("service"):
+        return f"no node announces {said['service']}{detail}: {said.get('reason')}"
+    return f"missing: {said.get('reason')}{detail}"
+
+
+def _back(record: RecordView) -> str:
+    service = record.details.get("service")
+    return f"no longer missing{f': {service}' if service else ''} (was {record.details.get('reason')})"
+
+
 def _refused(record: RecordView) -> str:
     said = record.details
     parts = [str(said[key]) for key in ("reason", "text") if said.get(key)]
@@ -187,6 +201,8 @@ _WORDS: Final[Mapping[str, Callable[[RecordView], str]]] = {
     LogEvent.PATHS_REFUSED: _refused,
     LogEvent.MODE_CHOSEN: _mode,
     LogEvent.ROSTER_CHANGED: _roster,
+    LogEvent.PATHS_MISSING: _missing,
+    LogEvent.PATHS_BACK: _back,
 }
 
 

@@ -56,6 +56,23 @@ def test_one_turn_of_the_loop_is_one_record_for_each_node(opened: Opened) -> Non
     ]
 
 
+def test_what_the_audit_has_found_is_found_again_in_words(opened: Opened) -> None:
+    """Of nodes, of Services by their address, and of routers."""
+    journal = opened()
+    away = {"node": "leviathan3", "reason": "never-dialed", "detail": "", "addresses": 2}
+    nobody = {"service": "default/web", "reason": "no-node", "detail": "192.168.30.7", "addresses": 1}
+    for keys in (away, nobody, {"router": "edge", "reason": "router-session-down", "detail": "never up"}):
+        journal.event(LogEvent.PATHS_MISSING, keys)
+    journal.event(LogEvent.PATHS_BACK, {"service": "default/web", "reason": "no-node"})
+    assert texts(journal) == [
+        "leviathan3: missing: never-dialed",
+        "None: no node announces default/web (192.168.30.7): no-node",
+        "edge: missing: router-session-down (never up)",
+        "None: no longer missing: default/web (was no-node)",
+    ]
+    assert len(texts(journal, prefix="192.168.30.7")) == 1
+
+
 def test_it_is_asked_by_node_by_prefix_by_time_and_by_count(opened: Opened) -> None:
     """Each alone or together."""
     journal = opened()

@@ -91,6 +91,22 @@ def test_a_node_that_goes_turns_red_with_its_reason_and_green_again_without_a_re
     looking(net, browser, story)
 
 
+def test_a_node_that_is_taken_out_on_purpose_is_told_and_is_not_missing(net: Network, browser: Browser) -> None:
+    """Folded below what is missing, and the verdict stays."""
+    (onepeer,) = [one for one in net.running if isinstance(one, Onepeer)]
+
+    async def story(page: Browser) -> None:
+        await asyncio.to_thread(onepeer.cli, "drain", "n2")
+        await page.until("document.querySelector('#told strong')?.textContent === 'n2'", "n2 is told")
+        assert "drained" in await page.ask("document.getElementById('told').textContent")
+        assert "Nothing is missing." in await page.ask("document.getElementById('missing').innerText")
+        assert await page.ask("document.getElementById('health').textContent") == "OK"
+        await asyncio.to_thread(onepeer.cli, "undrain", "n2")
+        await page.until("document.getElementById('told-box').hidden", "it is back")
+
+    looking(net, browser, story)
+
+
 def test_on_a_phone_nothing_is_wider_than_the_screen(net: Network, browser: Browser) -> None:
     """Only the matrix itself may be scrolled sideways."""
 

@@ -14,7 +14,6 @@ from typing import Any, Final
 from speaker.cluster.base import Address, Node, Roster
 from speaker.cluster.kube.client import Object, Resource
 from speaker.config import Kubernetes, Settings
-from speaker.settings_selector import LabelSelector
 
 NODES: Final = Resource("", "v1", "nodes")
 
@@ -93,7 +92,7 @@ def is_excluded(node: NodeFacts, kubernetes: Kubernetes) -> bool:
 
 def is_selected(node: NodeFacts, kubernetes: Kubernetes) -> bool:
     """Whether the settings' own selector takes it."""
-    return (kubernetes.selector or LabelSelector()).selects(dict(node.labels))
+    return kubernetes.selector is None or kubernetes.selector.selects(dict(node.labels))
 
 
 def _usable(node: NodeFacts, settings: Settings, notes: list[str]) -> list[Address]:
