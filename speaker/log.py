@@ -247,7 +247,8 @@ class LogEvent(StrEnum):
     )  # fmt: skip
     NODE_DRAINED = (
         "node_drained", "info", "paths kept",
-        "So many paths of the node are kept from the routers, on purpose; `kept` stay, since no other node has them.",
+        "So many paths of the node are made the least preferred and kept from the routers 5 s later, on purpose; `kept`"
+        " stay, as the least preferred, since no other node has them.",
         Kept.DECISION,
     )  # fmt: skip
     NODE_UNDRAINED = "node_undrained", "info", "", "The node is drained no more, and its paths are back.", Kept.DECISION

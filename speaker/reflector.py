@@ -187,7 +187,7 @@ class Reflector:
         changes = {family: table.take_changes() for family, table in self.tables.items()}
         failed: dict[str, Exception] = {}
         if self._told is not None and any(changes.values()):
-            self._told(changes)
+            self._told({family: self.drained.news(some) for family, some in changes.items()})
         if any(changes.values()) or self.waits():
             for name, router in self.routers.items():
                 try:

@@ -196,14 +196,19 @@ class Report:
         reflector = peering.reflector
         kept = [nlri.text(prefix, family) for s in sources for family, prefix in reflector.drained.kept(s)]
         kept = kept if order.node in peering.drains else []
+        announced = sum(len(table.adj_rib_in(s)) for s in sources for table in reflector.tables.values())
+        # What the next flush brings, and what it has brought.
+        pending = reflector.change_count() + reflector.waits()
+        pending += sum(out.pending_count() for lane in peering.lanes() for out in lane.paths.outs(lane.lane).values())
         refused = (r for s in sources for t in reflector.tables.values() for r in t.refused(s).values())
         return views.DrainView(
             node=order.node,
             drained=order.node in peering.drains,
             kept=kept[:NAMES],
             kept_count=len(kept),
+            leaving=announced - len(kept) if peering.drains.leaving(order.node) else 0,
             out=sum(one.reason is GuardReason.DRAINED for one in refused),
-            pending=sum(out.pending_count() for lane in peering.lanes() for out in lane.paths.outs(lane.lane).values()),
+            pending=pending,
         )
 
     def audit(self) -> views.AuditView:

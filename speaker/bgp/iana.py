@@ -128,6 +128,13 @@ class RefreshSubtype(IntEnum):
     END_OF_RIB = 2
 
 
+#: Well-known communities, as on the wire: RFC 8326, RFC 1997.
+GRACEFUL_SHUTDOWN = bytes.fromhex("ffff0000")
+NO_EXPORT = bytes.fromhex("ffffff01")
+NO_ADVERTISE = bytes.fromhex("ffffff02")
+NO_EXPORT_SUBCONFED = bytes.fromhex("ffffff03")
+
+
 class Family(Enum):
     """An AFI and SAFI pair (RFC 4760). Onepeer speaks unicast only."""
 

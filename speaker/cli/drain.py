@@ -27,9 +27,10 @@ def drain(
 ) -> None:
     """Take a node out before it is worked on: new connections go to the other nodes.
 
-    Its paths are kept from the routers while it still forwards, so nothing is lost. A path that no other
-    node has stays, and is named, unless --force. A restart of Onepeer remembers it. Each replica has to be
-    asked: kubectl onepeer drain does, and nodes.kubernetes.follow_cordon needs nobody.
+    Its paths are made the least preferred (GRACEFUL_SHUTDOWN and LOCAL_PREF 0, RFC 8326), and 5 s later
+    kept from the routers, while it still forwards, so nothing is lost. A path that no other node has
+    stays, and is named, unless --force. A restart of Onepeer remembers it. Each replica has to be asked:
+    kubectl onepeer drain does, and nodes.kubernetes.follow_cordon needs nobody.
 
     \b
     onepeer drain leviathan3 --wait && ssh leviathan3 reboot
@@ -62,9 +63,10 @@ def _order(order: DrainOrder, wait: bool, socket: Path) -> DrainView:
 
     asker, end = Asker(socket), time.monotonic() + PATIENCE
     view = answered(lambda: asker.drain(order))
-    while wait and view.pending:
+    while wait and (view.leaving or view.pending):
         if time.monotonic() > end:
-            fail(f"routers have not taken {view.pending} changes in {PATIENCE:g} s: onepeer status says which")
+            left = view.leaving + view.pending
+            fail(f"routers have not taken {left} changes in {PATIENCE:g} s: onepeer status says which")
         time.sleep(0.1)
         view = answered(lambda: asker.drain(order))
     return view
@@ -74,9 +76,10 @@ def drain_page(view: DrainView) -> Page:
     """What came of it."""
     if not view.drained:
         return [line(Text(f"{view.node} is in", Tone.GOOD))]
-    blocks: list[Block] = [
-        line(Text(f"{view.node} is drained", Tone.GOOD), f": {view.out} paths are kept from the routers")
-    ]
+    said = f": {view.out} paths are kept from the routers"
+    if view.leaving:
+        said = f": {view.leaving} paths are the least preferred now, and kept from the routers in a few seconds"
+    blocks: list[Block] = [line(Text(f"{view.node} is drained", Tone.GOOD), said)]
     if view.kept_count:
         names = ", ".join(view.kept) + (" ..." if view.kept_count > len(view.kept) else "")
         said = f"{view.kept_count} stay, since no other node has them: {names}; --force takes them away, too"

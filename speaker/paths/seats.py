@@ -40,7 +40,7 @@ REMEMBERED = 1 << 14
 
 
 #: The cost of what the router may not see: above all others.
-UNSEEN: Cost = (1 << 32, 0, 0, True)
+UNSEEN: Cost = (True, 1 << 32, 0, 0, True)
 
 
 class Move(NamedTuple):

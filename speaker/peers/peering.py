@@ -87,7 +87,7 @@ class Peering:
         """Called when a session began, ended or was refused."""
         self._answers = answers
         self.held = HeldNodes(self.reflector, self._looks, self._changed)
-        self.drains = Drains(self.reflector)
+        self.drains = Drains(self.reflector, self._drain)
         self._env = Env(local, self.reflector, counters, self._changed, lambda: self.moved())
         self._loop = asyncio.get_running_loop()
         self._log = structlog.get_logger()
@@ -147,8 +147,7 @@ class Peering:
     def drain(self, node: str, force: bool | None) -> None:
         """The node is taken out on purpose, with its last paths if `force`; None = it is let back in."""
         self.drains.set(node, force)
-        self.drains.apply(self.nodes.values(), self.roster)
-        self._changed()
+        self._drain()
 
     def adopt_lanes(self, held: Mapping[str, Held]) -> None:
         """What routers hold over their lanes from before, by their names; to be known before they are configured."""
@@ -255,9 +254,14 @@ class Peering:
         for peer in self.nodes.values():
             peer.stop(subcode, text)
         self.held.stop()
+        self.drains.stop()
         return list(dict.fromkeys(keep))
 
     # --- inside ---
+
+    def _drain(self) -> None:
+        self.drains.apply(self.nodes.values(), self.roster)
+        self._changed()
 
     def _changed(self) -> None:
         """Many changes of one loop turn make one flush: call_soon runs after the readers of this turn."""

@@ -2,9 +2,10 @@
 
 The steps, in the order of RFC 4271 9.1.2.2 with those of RFC 4456 9; `explain` prints the name of the step that
 decided. LOCAL_PREF is no step: Onepeer makes it equal for all nodes, because MetalLB's native speaker sends 0 and its
-FRR modes 100, and unequal values would leave the router one next hop (measured). The IGP cost to a node is not known
-to Onepeer, and equal on the one segment it is meant for.
+FRR modes 100, and unequal values would leave the router one next hop (measured). In its place stands step 0. The IGP
+cost to a node is not known to Onepeer, and equal on the one segment it is meant for.
 
+0 graceful-shutdown  a path that is about to go, by the community GRACEFUL_SHUTDOWN, after all others (RFC 8326 4)
 1 as-path-length   the shorter AS_PATH; an AS_SET counts as one (RFC 4271 9.1.2.2 a)
 2 origin           IGP before EGP before INCOMPLETE (b)
 3 med              the lower MULTI_EXIT_DISC, among paths of one neighboring AS; absent counts as 0, which FRR sends (c)
@@ -21,13 +22,14 @@ from functools import cmp_to_key
 from typing import Any, NamedTuple
 
 from speaker.bgp.attributes import Attributes
-from speaker.bgp.iana import SegmentType
+from speaker.bgp.iana import GRACEFUL_SHUTDOWN, SegmentType
 from speaker.rib.source import Source
 
 
 class Step(IntEnum):
     """The step that decided between two paths."""
 
+    GRACEFUL_SHUTDOWN = 0
     AS_PATH_LENGTH = 1
     ORIGIN = 2
     MED = 3
@@ -54,8 +56,8 @@ class Verdict(NamedTuple):
 Path = tuple[Source, Attributes]
 Paths = dict[Source, Attributes]
 
-#: What steps 1 to 4 compare: AS_PATH length, ORIGIN, MED, and whether it is from our own AS.
-Cost = tuple[int, int, int, bool]
+#: What steps 0 to 4 compare: whether it is about to go, AS_PATH length, ORIGIN, MED, and whether it is from our own AS.
+Cost = tuple[bool, int, int, int, bool]
 
 
 def compare(one: Path, other: Path) -> Verdict:
@@ -116,7 +118,8 @@ def cost_classes(paths: Paths) -> Iterator[Paths]:
 
 def cost(source: Source, attributes: Attributes) -> Cost:
     """The lower is better and the same is equal, unless `mixed_med` says that this is not so simple."""
-    return as_path_length(attributes), attributes.origin, attributes.med or 0, source.ibgp
+    a = attributes
+    return is_leaving(a), as_path_length(a), a.origin, a.med or 0, source.ibgp
 
 
 def mixed_med(paths: Paths) -> bool:
@@ -133,12 +136,18 @@ def neighbor_as(path: Path) -> int | None:
     return source.asn
 
 
+def is_leaving(attributes: Attributes) -> bool:
+    """RFC 8326: whoever announced it says that it is about to go."""
+    return GRACEFUL_SHUTDOWN in attributes.communities
+
+
 def as_path_length(attributes: Attributes) -> int:
     """RFC 4271 9.1.2.2 a: an AS_SET counts as one."""
     return sum(len(s.asns) if s.kind == SegmentType.AS_SEQUENCE else 1 for s in attributes.as_path)
 
 
 def _left_after_step_4(paths: Paths) -> Paths:
+    paths = {s: a for s, a in paths.items() if not is_leaving(a)} or paths
     shortest = min(as_path_length(a) for a in paths.values())
     left = [path for path in paths.items() if as_path_length(path[1]) == shortest]
     origin = min(a.origin for _, a in left)
@@ -162,6 +171,7 @@ def _peer_address(path: Path) -> tuple[int, int]:
 
 
 _STEPS: tuple[tuple[Step, Callable[[Path], Any]], ...] = (
+    (Step.GRACEFUL_SHUTDOWN, lambda p: is_leaving(p[1])),
     (Step.AS_PATH_LENGTH, lambda p: as_path_length(p[1])),
     (Step.ORIGIN, lambda p: p[1].origin),
     (Step.MED, lambda p: p[1].med or 0),

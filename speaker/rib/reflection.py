@@ -11,15 +11,20 @@ from enum import StrEnum
 
 from speaker.bgp import codec
 from speaker.bgp.attributes import Attributes, Encoded, Segment
-from speaker.bgp.iana import Family, SegmentType
+from speaker.bgp.iana import (
+    GRACEFUL_SHUTDOWN,
+    NO_ADVERTISE,
+    NO_EXPORT,
+    NO_EXPORT_SUBCONFED,
+    Family,
+    SegmentType,
+)
 from speaker.rib.source import Source
 
 #: The same for every node: MetalLB native sends 0 and its FRR modes 100, which would leave one path of both kinds.
 LOCAL_PREF = 100
-
-NO_EXPORT = bytes.fromhex("ffffff01")
-NO_ADVERTISE = bytes.fromhex("ffffff02")
-NO_EXPORT_SUBCONFED = bytes.fromhex("ffffff03")
+#: Of a path that is about to go (RFC 8326 4): any other is better. A router in another AS has the community to go by.
+LEAST_PREF = 0
 
 _SEGMENT_MAX = 255
 # Two-octet AS specific, link bandwidth. The transitive form, since FRR 10.3 to 10.5 weigh by it alone and older ones by
@@ -88,7 +93,7 @@ def export(source: Source, attributes: Attributes, stance: Stance) -> Attributes
     if stance.ibgp:
         reflected = source.ibgp
         return a.but(
-            local_pref=LOCAL_PREF,
+            local_pref=LEAST_PREF if GRACEFUL_SHUTDOWN in attributes.communities else LOCAL_PREF,
             cluster_list=(stance.cluster_id, *a.cluster_list) if reflected else (),
         )
     return a.but(

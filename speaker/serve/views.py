@@ -450,5 +450,6 @@ class DrainView(_View):
     drained: bool
     kept: list[str]  # prefixes that stay, since no other node announces them; at most 50
     kept_count: int
+    leaving: int  # paths that are the least preferred (RFC 8326), and kept from the routers 5 s after the drain
     out: int  # paths that are kept from the routers
     pending: int  # changes that routers have not taken yet

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.interop.network import CONVERGED, LONELY, PREFIX, SERVICE, SERVICE_PORT, Network
-from tests.lab import FRR, NOBODY, Traffic, wait_until
+from tests.interop.network import ASN, CONVERGED, LONELY, PREFIX, SERVICE, SERVICE_PORT, SOON, Network
+from tests.lab import FRR, NOBODY, Banner, Host, Peer, Traffic, wait_until
 
 
 @pytest.mark.parametrize("add_path", [True, False], ids=["addpath", "spread"])
@@ -32,3 +32,76 @@ def test_a_drain_loses_no_new_connection(net: Network, add_path: bool) -> None:
     answered = traffic.stop()
     print(f"{answered.total()} connections, {answered[NOBODY]} lost")
     assert answered[NOBODY] == 0
+
+
+def test_first_its_paths_are_the_least_preferred_and_the_router_uses_the_others(net: Network) -> None:
+    """RFC 8326: the community and LOCAL_PREF 0, while the path is still there; a last path keeps both."""
+    router = net.router(FRR)
+    assert isinstance(router, FRR)
+    onepeer = net.onepeer()
+    net.nodes()
+    n1, n2, n3 = net.addresses(4)
+    net.sees(router, PREFIX[4], [n1, n2, n3])
+    done = onepeer.cli("drain", "n3")
+    assert "1 paths are the least preferred" in done.stdout, done.stdout + done.stderr
+    wait_until(lambda: net.router_host.route(PREFIX[4]) == [n1, n2], SOON, "n3 is out of the kernel", seen=net.logs)
+    found = router.ask(f"show bgp ipv4 unicast {PREFIX[4]} json")["paths"]
+    leaving = [(p.get("locPrf", 0), p["community"]["list"]) for p in found if p["nexthops"][0]["ip"] == n3]
+    assert leaving == [(0, ["gracefulShutdown"])]
+    net.sees(router, PREFIX[4], [n1, n2])
+    assert [path.local_pref or 0 for path in router.paths(LONELY[4])] == [0]
+    assert onepeer.cli("undrain", "n3", "--wait").returncode == 0
+    net.sees(router, PREFIX[4], [n1, n2, n3])
+    assert [path.local_pref for path in router.paths(LONELY[4])] == [100]
+
+
+def test_the_last_path_goes_when_a_router_behind_has_shown_its_own(net: Network) -> None:
+    """By `--force`. The second router has the service from elsewhere, and keeps that to itself while the first has a
+    better path: with a withdrawal alone (measured, and not asserted) the first has none until it is told."""
+    address = LONELY[4].partition("/")[0]
+    first = net.run(FRR(net.router_host, ASN, [Peer(net.onepeer_host.v4, ASN), Peer(net.second_host.v4, 65002)]))
+    second = net.run(FRR(net.second_host, 65002, [Peer(net.router_host.v4, ASN)]))
+    assert isinstance(second, FRR)
+    net.second_host.forward()
+    elsewhere, _, n3 = net.node_hosts
+    net.second_host.ip(f"route replace {LONELY[4]} via {elsewhere.v4}")
+    for host in (elsewhere, n3):
+        host.add_service_address(address)
+        Banner(host, address, SERVICE_PORT)
+    second.configure("route-map own permit 10", " set weight 0", "exit", "route-map better permit 10")
+    second.configure("route-map better permit 10", " set local-preference 200", "exit", "router bgp 65002")
+    second.configure(
+        "router bgp 65002",
+        " address-family ipv4 unicast",
+        f"  neighbor {net.router_host.v4} route-map better in",
+        f"  network {LONELY[4]} route-map own",
+    )
+    onepeer = net.onepeer()
+    speakers = net.nodes()
+
+    def by(host: Host) -> None:
+        wait_until(
+            lambda: net.router_host.route(LONELY[4]) == [host.v4], CONVERGED, f"it is at {host.name}", seen=net.logs
+        )
+
+    lost = {}
+    for way in ("withdrawn", "drained"):
+        by(n3)
+        wait_until(
+            lambda: (len(first.paths(LONELY[4])), len(second.paths(LONELY[4]))) == (1, 2),
+            CONVERGED,
+            "the second has both, and says nothing of its own",
+            seen=lambda: (
+                second.vtysh(f"show bgp ipv4 unicast {LONELY[4]}") + first.vtysh(f"show bgp ipv4 unicast {LONELY[4]}")
+            ),
+        )
+        traffic = Traffic(net.client, address, SERVICE_PORT, every=0.0005)
+        if way == "drained":
+            assert onepeer.cli("drain", "n3", "--force", "--wait").returncode == 0
+        else:
+            speakers[2].withdraw(LONELY[4])
+        by(net.second_host)
+        lost[way] = traffic.stop()[NOBODY]
+        speakers[2].announce(LONELY[4])
+    print(f"new connections lost: {lost}")
+    assert lost["drained"] == 0

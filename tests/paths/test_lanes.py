@@ -3,6 +3,7 @@
 import pytest
 from hypothesis.stateful import invariant
 
+from speaker.bgp.iana import GRACEFUL_SHUTDOWN
 from speaker.paths.base import NotPlaced, PathMode
 from speaker.paths.lanes import Lanes
 from speaker.rib.table import Table
@@ -224,3 +225,22 @@ def test_a_lane_may_fall_between_an_announcement_and_its_flush() -> None:
     world.lane_down(0)
     world.flush()
     assert len(world.sent(P)) == 1
+
+
+def test_a_path_that_is_about_to_go_gives_its_lane_to_one_that_waits_and_is_no_loss_to_the_router() -> None:
+    """By GRACEFUL_SHUTDOWN (RFC 8326): the router sees one next hop replaced, and nothing when the path goes then."""
+    world = World(lambda table: Lanes(table, 2))
+    nodes = [source(number) for number in (1, 2, 3)]
+    world.lane_up(0, 1)
+    for one in nodes:
+        world.join(one, [P])
+    lane, (leaving, attributes) = next(iter(world.carried(P).items()))
+    stays = {one for one in nodes if one is not leaving}
+    world.table.announce(leaving, [P], attributes.but(communities=(GRACEFUL_SHUTDOWN,)))
+    world.flush()
+    assert {path[0] for path in world.carried(P).values()} == stays
+    assert world.mode.where(P)[leaving] is NotPlaced.NOT_EQUAL_COST
+    before = world.carried(P)
+    assert lane in before
+    world.withdraw(leaving, [P])
+    assert world.carried(P) == before

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speaker.bgp.iana import Origin
+from speaker.bgp.iana import GRACEFUL_SHUTDOWN, Origin
 from speaker.rib.decide import Path, Step, compare, cost_classes, equal_cost, ranked
 from tests.rib.paths import as_set, node, octets, sequence, via
 
@@ -16,6 +16,11 @@ HOP = "10.0.0.1"
 
 #: A better path, a worse one, and the step that tells them apart.
 STEPS = {
+    "what stays before what is about to go, whatever follows": (
+        (AS2, via(HOP, as_path=sequence(2, 3))),
+        (AS1, via(HOP, as_path=sequence(1), communities=(GRACEFUL_SHUTDOWN,))),
+        Step.GRACEFUL_SHUTDOWN,
+    ),
     "a shorter AS_PATH": (
         (AS1, via(HOP, as_path=sequence(1))),
         (AS2, via(HOP, as_path=sequence(2, 3))),
@@ -74,7 +79,7 @@ STEPS = {
 }
 
 #: What differs up to step 4 is not equal in cost; what differs later is.
-COST = {Step.AS_PATH_LENGTH, Step.ORIGIN, Step.MED, Step.EBGP}
+COST = {Step.GRACEFUL_SHUTDOWN, Step.AS_PATH_LENGTH, Step.ORIGIN, Step.MED, Step.EBGP}
 
 
 @pytest.mark.parametrize(("better", "worse", "step"), STEPS.values(), ids=STEPS.keys())

@@ -284,7 +284,15 @@ class Example:
             raise ValueError("no node is called 'nobody' in the roster: onepeer nodes has them all")
         kept = ["192.168.30.22/32"] if order.drained and not order.force else []
         drained = order.drained
-        return DrainView(node=order.node, drained=drained, kept=kept, kept_count=len(kept), out=7 * drained, pending=0)
+        return DrainView(
+            node=order.node,
+            drained=drained,
+            kept=kept,
+            kept_count=len(kept),
+            leaving=0,
+            out=7 * drained,
+            pending=0,
+        )
 
     async def history(self, query: HistoryQuery) -> HistoryView:
         return kept(reversed(self.records), query)
