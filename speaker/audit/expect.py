@@ -1,9 +1,9 @@
 """Which nodes should announce which addresses? By the cluster's own objects, as MetalLB decides it. Pure.
 
-MetalLB v0.15.2 (speaker/bgp_controller.go): a node announces a Service's address where the Service is of MetalLB's
-class, an advertisement of its pool takes the node and goes to the peer, the node's network is available and it is not
-excluded from load balancers, and a pod of the Service can serve: anywhere, or with externalTrafficPolicy Local on the
-node itself.
+MetalLB (speaker/bgp_controller.go, 0.15.2 and 0.16.1): a node announces a Service's address where the Service is of
+MetalLB's class, an advertisement of its pool takes the Service, the node and the peer, the node's network is available
+and it is not excluded from load balancers, and a pod of the Service can serve: anywhere, or with externalTrafficPolicy
+Local on the node itself.
 What is not known is not concluded from: without pools or advertisements nothing is expected, without EndpointSlices
 every Service counts as having pods.
 """
@@ -44,11 +44,58 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class _Pool:
-    networks: tuple[Network, ...]
+class _Way:
+    """How the addresses of a pool are announced to us: as prefixes of which lengths, by whom, and why by nobody."""
+
     lengths: tuple[tuple[int, int], ...]
     nodes: frozenset[str]
     why_none: Reason | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Advertised:
+    """A BGPAdvertisement of a pool: whether it leads to us, or to other BGPPeers, and the nodes that it takes."""
+
+    by: AdvertisementFacts
+    ours: bool
+    others: bool
+    nodes: frozenset[str]
+
+    def takes(self, labels: Mapping[str, str]) -> bool:
+        """Whether it is about a Service with these labels."""
+        return not self.by.services or any(selector.selects(labels) for selector in self.by.services)
+
+
+class _Pool:
+    """An IPAddressPool, and what its BGPAdvertisements make of it."""
+
+    def __init__(self, pool: PoolFacts, about: Iterable[_Advertised], kubernetes: Kubernetes) -> None:
+        self.networks = tuple(_networks(pool))
+        self.about = tuple(about)
+        self._elsewhere = pool.name in kubernetes.other_pools
+        self._by_service = any(each.by.services for each in self.about)
+        self._ways: dict[tuple[bool, ...], _Way] = {}
+
+    def way(self, labels: Iterable[tuple[str, str]]) -> _Way:
+        """For a Service with these labels; of Services alike it is the same object."""
+        key = tuple(each.takes(dict(labels)) for each in self.about) if self._by_service else ()
+        found = self._ways.get(key)
+        if found is None:
+            taking = [each for each, taken in zip(self.about, key, strict=True) if taken] if key else list(self.about)
+            found = self._ways[key] = self._way(taking)
+        return found
+
+    def _way(self, taking: list[_Advertised]) -> _Way:
+        meant = [each for each in taking if each.ours]
+        nodes = frozenset[str]().union(*(each.nodes for each in meant))
+        lengths = tuple(dict.fromkeys((each.by.length4, each.by.length6) for each in meant)) or ((32, 128),)
+        if meant:
+            return _Way(lengths, nodes, None if nodes else Reason.NO_NODE)
+        # To others on purpose, or to nobody by mistake: a peer that does not exist is no purpose.
+        if self._elsewhere or any(each.others for each in taking):
+            return _Way(lengths, nodes, Reason.ELSEWHERE)
+        chosen = any(each.ours for each in self.about)
+        return _Way(lengths, nodes, Reason.NOT_CHOSEN if chosen else Reason.NO_ADVERTISEMENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +121,12 @@ def expect(landscape: Landscape, ours: Iterable[str], roster: Iterable[str], kub
     able = {node.name: dict(node.labels) for node in landscape.nodes if node.name not in out}
     names = frozenset(ours) if landscape.peers is not None else None
     others = frozenset(peer.name for peer in landscape.peers or ()) - (names or NOBODY)
-    pools = [_pool(pool, landscape.advertisements, able, names, others, kubernetes) for pool in landscape.pools]
+    made = [_advertised(by, able, names, others) for by in landscape.advertisements]
+    pools = [_Pool(pool, (each for each in made if is_meant(pool, each.by)), kubernetes) for pool in landscape.pools]
     serving = _serving(landscape)
     wanted = (each for service in landscape.services for each in _of_service(service, pools, serving, kubernetes))
-    if any(pool.nodes for pool in pools):
-        meant = frozenset[str]().union(*(pool.nodes for pool in pools))
+    meant = frozenset[str]().union(*(each.nodes for pool in pools for each in pool.about if each.ours))
+    if meant:
         out |= {name: Reason.NOT_MEANT for name in able if name not in meant}
     return Expected(tuple(wanted), out)
 
@@ -94,34 +142,22 @@ def _not_able(node: NodeFacts, roster: frozenset[str], kubernetes: Kubernetes) -
     return Reason.NO_NETWORK if node.no_network else None
 
 
-def _pool(
-    pool: PoolFacts,
-    advertisements: Iterable[AdvertisementFacts],
-    able: Mapping[str, Mapping[str, str]],
-    ours: frozenset[str] | None,
-    others: frozenset[str],
-    kubernetes: Kubernetes,
-) -> _Pool:
-    about = [each for each in advertisements if is_meant(pool, each)]
-    meant = [each for each in about if not each.peers or ours is None or ours.intersection(each.peers)]
+def _advertised(
+    by: AdvertisementFacts, able: Mapping[str, Mapping[str, str]], ours: frozenset[str] | None, others: frozenset[str]
+) -> _Advertised:
     nodes = frozenset(
-        name
-        for name, labels in able.items()
-        if any(not each.nodes or any(selector.selects(labels) for selector in each.nodes) for each in meant)
+        name for name, labels in able.items() if not by.nodes or any(selector.selects(labels) for selector in by.nodes)
     )
-    why = None if nodes else Reason.NO_NODE
-    if not meant:
-        # To others on purpose, or to nobody by mistake: a peer that does not exist is no purpose.
-        elsewhere = pool.name in kubernetes.other_pools or any(others.intersection(each.peers) for each in about)
-        why = Reason.ELSEWHERE if elsewhere else Reason.NO_ADVERTISEMENT
-    networks: list[Network] = []
+    leads = not by.peers or ours is None or bool(ours.intersection(by.peers))
+    return _Advertised(by, leads, bool(others.intersection(by.peers)), nodes)
+
+
+def _networks(pool: PoolFacts) -> Iterable[Network]:
     for text in pool.addresses:
         try:
-            networks += networks_of(text)
+            yield from networks_of(text)
         except (ValueError, TypeError):
             continue  # pools.py has told the user
-    lengths = tuple(dict.fromkeys((each.length4, each.length6) for each in meant))
-    return _Pool(tuple(networks), lengths or ((32, 128),), nodes, why)
 
 
 def _serving(landscape: Landscape) -> dict[str, frozenset[str]] | None:
@@ -153,26 +189,27 @@ def _of_service(
             continue
         family = Family.IPV4 if address.version == 4 else Family.IPV6
         pool = next((p for p in pools if any(address in network for network in p.networks)), None)
-        lengths = [pair[address.version == 6] for pair in pool.lengths] if pool else []
+        way = pool.way(service.labels) if pool else None
+        lengths = [pair[address.version == 6] for pair in way.lengths] if way else []
         prefixes = [nlri.from_network(ip_network((address, length), strict=False)) for length in lengths]
-        nodes, why = _nodes(service, pool, serving)
+        nodes, why = _nodes(service, way, serving)
         yield Wanted(service.name, text, family, tuple(dict.fromkeys(prefixes)), nodes, why)
 
 
 def _nodes(
-    service: ServiceFacts, pool: _Pool | None, serving: dict[str, frozenset[str]] | None
+    service: ServiceFacts, way: _Way | None, serving: dict[str, frozenset[str]] | None
 ) -> tuple[frozenset[str], Reason | None]:
-    if pool is None:
+    if way is None:
         return NOBODY, Reason.NO_POOL
-    if pool.why_none is Reason.ELSEWHERE:
-        return NOBODY, pool.why_none
+    if way.why_none is not None and not way.why_none.fault:
+        return NOBODY, way.why_none
     pods = None if serving is None else serving.get(service.name, NOBODY)
     # Before what is wrong with its pool: while nothing runs behind it, that is nobody's trouble.
     if pods is not None and not pods:
         return NOBODY, Reason.NO_ENDPOINTS
-    if pool.why_none is not None:
-        return NOBODY, pool.why_none
+    if way.why_none is not None:
+        return NOBODY, way.why_none
     if pods is None or not service.local:
-        return pool.nodes, None
-    here = pool.nodes & pods
+        return way.nodes, None
+    here = way.nodes & pods
     return (here, None) if here else (NOBODY, Reason.NO_LOCAL_ENDPOINTS)

@@ -109,6 +109,10 @@ class Reason(StrEnum):
         "Its pool is in nodes.kubernetes.other_pools, or the `peers` of its BGPAdvertisements are other BGPPeers than "
         "ours.",
     )  # fmt: skip
+    NOT_CHOSEN = (
+        "service-not-selected", False,
+        "The serviceSelectors of the BGPAdvertisements to us leave it out: change those, or the Service's labels.",
+    )  # fmt: skip
     NO_NODE = "no-node", True, "No node may announce it: look at the nodeSelectors of its BGPAdvertisement."
     OTHER_CLASS = (
         "other-class", False,

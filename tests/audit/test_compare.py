@@ -16,6 +16,7 @@ OF_A_SERVICE = {
     Reason.NO_POOL,
     Reason.NO_ADVERTISEMENT,
     Reason.ELSEWHERE,
+    Reason.NOT_CHOSEN,
     Reason.NO_NODE,
     Reason.OTHER_CLASS,
 }

@@ -112,6 +112,27 @@ def test_a_pool_that_is_announced_by_other_means_is_told_as_that() -> None:
     assert alone(landscape, Kubernetes(other_pools=("services",))) == (set(), Reason.ELSEWHERE)
 
 
+BY_LABEL = AdvertisementFacts("web", nodes=(parse_selector("rack=r1"),), services=(parse_selector("app=web"),))
+
+
+@pytest.mark.parametrize(
+    ("advertisements", "app", "nodes", "why"),
+    [
+        ((BY_LABEL,), "web", {"n1", "n3"}, None),
+        ((BY_LABEL,), "db", set(), Reason.NOT_CHOSEN),
+        ((BY_LABEL, AdvertisementFacts("all")), "db", ALL, None),
+        ((replace(BY_LABEL, services=(*BY_LABEL.services, parse_selector("app=db"))),), "db", {"n1", "n3"}, None),
+        ((BY_LABEL, AdvertisementFacts("b", peers=("other",))), "db", set(), Reason.ELSEWHERE),
+    ],
+)
+def test_an_advertisement_may_be_for_some_services_alone(
+    advertisements: tuple[AdvertisementFacts, ...], app: str, nodes: set[str], why: Reason | None
+) -> None:
+    """serviceSelectors, since MetalLB 0.16: whom they leave out is left out on purpose."""
+    landscape = replace(with_service(labels=(("app", app),)), advertisements=advertisements)
+    assert alone(replace(landscape, peers=(OURS, replace(OURS, name="other")))) == (nodes, why)
+
+
 @pytest.mark.parametrize(
     ("of_service", "of_metallb", "is_metallbs"),
     [(None, None, True), ("x/lb", "x/lb", True), ("x/lb", None, False), (None, "x/lb", False), ("y", "x/lb", False)],

@@ -158,7 +158,11 @@ def test_what_was_saved_stands_in_until_the_cluster_answers() -> None:
 SAID = Said(
     (NodeFacts("a", "u", "2026", ("10.0.0.1", "fd00::1"), (("role", "x"),), None, "3", True),),
     (PoolFacts("p", ("10.9.0.0/24",), (("zone", "a"),)),),
-    (AdvertisementFacts("a", ("p",), (parse_selector("zone in (a,b),!c"),), False, 24, 64),),
+    (
+        AdvertisementFacts(
+            "a", ("p",), (parse_selector("zone in (a,b),!c"),), False, 24, 64, services=(parse_selector("a=b"),)
+        ),
+    ),
     1e9,
 )
 

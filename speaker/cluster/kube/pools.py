@@ -45,6 +45,8 @@ class AdvertisementFacts:
     """Which Nodes announce; all where it says nothing."""
     peers: tuple[str, ...] = ()
     """To which BGPPeers; to all where it says nothing."""
+    services: tuple[LabelSelector, ...] = ()
+    """Which Services, by their labels; all where it says nothing (MetalLB 0.16)."""
 
 
 def pools_in(namespace: str) -> Resource:
@@ -77,6 +79,7 @@ def advertisement_facts(item: Object) -> AdvertisementFacts:
         length6=_length(spec.get("aggregationLengthV6"), 128),
         nodes=tuple(_selectors(spec.get("nodeSelectors"))),
         peers=_texts(spec.get("peers")),
+        services=tuple(_selectors(spec.get("serviceSelectors"))),
     )
 
 

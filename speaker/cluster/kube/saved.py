@@ -21,7 +21,7 @@ from speaker.settings_selector import LabelSelector, Operator, Requirement
 T = TypeVar("T")
 
 FILE: Final = "cluster.json"
-VERSION: Final = 2
+VERSION: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def _pool(item: Mapping[str, Any]) -> PoolFacts:
 
 def _advertisement(item: Mapping[str, Any]) -> AdvertisementFacts:
     more = {key: tuple(item[key]) for key in ("pools", "peers")}
-    more |= {key: tuple(map(_selector, item[key])) for key in ("selectors", "nodes")}
+    more |= {key: tuple(map(_selector, item[key])) for key in ("selectors", "nodes", "services")}
     return AdvertisementFacts(**{**item, **more})
 
 

@@ -32,6 +32,7 @@ class ServiceFacts:
     """externalTrafficPolicy Local: only nodes with a pod of it announce."""
     lb_class: str | None = None
     """spec.loadBalancerClass: whose it is, where there are several implementations."""
+    labels: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ def service_facts(item: Object) -> ServiceFacts | None:
         addresses=tuple(address for address in given if isinstance(address, str)),
         local=spec.get("externalTrafficPolicy") == "Local",
         lb_class=None if spec.get("loadBalancerClass") is None else str(spec["loadBalancerClass"]),
+        labels=tuple(sorted((key, str(value)) for key, value in _dict(metadata.get("labels")).items())),
     )
 
 
