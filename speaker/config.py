@@ -42,6 +42,7 @@ from speaker.settings_values import (
     PasswordFile,
     Port,
     ProbeInterval,
+    ReceiveInterval,
     RestartTime,
     Selector,
     SocketAddress,
@@ -116,6 +117,8 @@ class BgpPeers(Section):
     """Whether MetalLB's BGPPeers for us are kept by us. Nobody has to type them; what people wrote stays."""
     password_secret: ObjectName | None = None
     """The Secret with the nodes' password, in MetalLB's namespace: what `nodes.password_file` holds."""
+    bfd_profile: ObjectName | None = None
+    """MetalLB's BFDProfile that they name, where no speaker is native: those refuse a BGPPeer that has it."""
     connect_time: ConnectTime | None = None
     """Seconds until FRR dials again. None = 1 where no speaker is native: those refuse a BGPPeer that has it."""
 
@@ -140,6 +143,12 @@ class Kubernetes(Section):
     """MetalLB's side of the sessions."""
 
 
+class Bfd(Section):
+    receive_interval: ReceiveInterval = 0.1
+    """Seconds: the most often that a node is asked to send, 50ms..1s. 0.1 s: gone after 0.3 s, where the node sends so
+    often (`transmitInterval` of its BFDProfile)."""
+
+
 class Nodes(Section):
     file: FilePath | None = None
     """The roster: who may peer. From the folder of the settings file; see "nodes.yaml"."""
@@ -155,6 +164,9 @@ class Nodes(Section):
     """More from one node end its session. Ten times the services of a large cluster."""
     probe: ProbeInterval = 0.1
     """Seconds between two ARP requests to each node, 0s = none. Three unanswered end its paths within half a second."""
+    bfd: Bfd | None = None
+    """BFD (RFC 5881) with the nodes whose speakers have it; null = none. Off: ARP finds the same, and MetalLB's native
+    speaker has none."""
     hold_paths: Hold = 120.0
     """Seconds, at most, that a node's paths outlive its session while it restarts; 0s = none. A new pod of a speaker
     takes 10 to 60 s, FRR dials again after 120."""

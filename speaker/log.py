@@ -254,15 +254,27 @@ class LogEvent(StrEnum):
     NODE_UNDRAINED = "node_undrained", "info", "", "The node is drained no more, and its paths are back.", Kept.DECISION
     NODE_SILENT = (
         "node_silent", "warning", "paths",
-        "The node answers no ARP any more: its paths are kept from the routers until it does.",
+        "The node answers ARP, or where that knows nothing BFD, no more: its paths are kept from the routers until it "
+        "does.",
         Kept.SESSION,
     )  # fmt: skip
     NODE_ANSWERS = (
-        "node_answers", "info", "paths", "The node answers ARP again, and its paths are back.", Kept.SESSION,
+        "node_answers", "info", "paths", "The node answers again, and its paths are back.", Kept.SESSION,
     )  # fmt: skip
     PROBES_OFF = (
         "probes_off", "warning", "why way_out",
         "Nodes cannot be asked by ARP whether they are there: a vanished one is found by the hold timer.",
+    )  # fmt: skip
+    BFD_UP = "bfd_up", "info", "", "BFD with this node's speaker is Up.", Kept.SESSION
+    BFD_DOWN = (
+        "bfd_down", "warning", "diag",
+        "BFD with this node's speaker was Up and is no more. `diag` is why: the silence of the node for its detection "
+        "time (the node is silent then, if its BGP session is up and ARP does not know better), or its own word.",
+        Kept.SESSION,
+    )  # fmt: skip
+    BFD_OFF = (
+        "bfd_off", "warning", "why way_out",
+        "BFD was asked for and cannot be had; all else goes on.",
     )  # fmt: skip
     PATHS_MISSING = (
         "paths_missing", "warning", "reason detail addresses since service",

@@ -22,6 +22,7 @@ from speaker.bgp.session import State
 from speaker.config import Settings
 from speaker.journal.journal import Journal
 from speaker.journal.records import wanted_network
+from speaker.net.sockets import Address
 from speaker.overview import overview
 from speaker.peers.neighbor import Neighbor, agreed, endpoint
 from speaker.peers.node import NodePeer
@@ -92,6 +93,10 @@ class Running(Protocol):
 
     def answers(self, node: str) -> bool | None:
         """Whether a node answers on its link; None where nothing is known."""
+        ...
+
+    def bfd_state(self, address: Address) -> str | None:
+        """Of the BFD session with this address of a node."""
         ...
 
 
@@ -246,6 +251,7 @@ class Report:
             refused=[refusal for table in tables.values() for refusal in _refusals(table, peer.source)],
             end_of_rib=peer.end_of_rib,
             held=self._held(peer.source),
+            bfd=self._running.bfd_state(peer.source.address),
         )
 
     def _held(self, source: Source) -> views.HeldView | None:

@@ -204,6 +204,7 @@ def cross_check(document: Document) -> list[Problem]:
         *_own_addresses(routers, listen, local),
         *_families(data, listen, routers, local),
         *_lanes(data, listen, local),
+        *_bfd_profile(data),
         *_router_id(data, listen, routers),
         *exposed(routers, prefixes, "the router's"),
         *exposed({**listen, **local}, prefixes, "our own"),
@@ -334,6 +335,15 @@ def _router_id(data: object, listen: Mapping[Loc, Address], routers: Mapping[Loc
                 yield Finding(loc, f"{identifier} is the router's", why, "remove it, or choose another")
     elif listen and all(address.version == 6 for address in listen.values()) and _all_right(data, listen):
         yield no_router_id()
+
+
+def _bfd_profile(data: object) -> Iterator[Finding]:
+    """Speakers that are told to have BFD with us, where we have none."""
+    loc: Loc = ("nodes", "kubernetes", "bgp_peers", "bfd_profile")
+    said = _first(dict(find(data, loc)), None)
+    if said is not None and _first(dict(find(data, ("nodes", "bfd"))), None) is None:
+        why = "nodes.bfd is not set, so Onepeer has no BFD"
+        yield Finding(loc, f"{said} is for nothing", why, "add `bfd: {}` to nodes, or remove it")
 
 
 def _replicas(

@@ -249,6 +249,16 @@ def probe_interval(value: object) -> float:
     return seconds
 
 
+def receive_interval(value: object) -> float:
+    """Seconds: 0.05 to 1."""
+    seconds = duration(value)
+    if seconds < 0.05:
+        raise refuse(f"{value} is too short", "a pause of ours would cost several packets", "use 50ms or more")
+    if seconds > 1:
+        raise refuse(f"{value} is too long", "the node decides how seldom it sends", "use 1s or less")
+    return seconds
+
+
 def wait(value: object) -> float:
     """Seconds, at most an hour."""
     seconds = duration(value)
@@ -456,6 +466,7 @@ RestartTime = Annotated[float, BeforeValidator(restart_time)]
 ConnectTime = Annotated[float, BeforeValidator(connect_time)]
 LongLived = Annotated[float, BeforeValidator(long_lived)]
 ProbeInterval = Annotated[float, BeforeValidator(probe_interval)]
+ReceiveInterval = Annotated[float, BeforeValidator(receive_interval)]
 Hold = Annotated[float, BeforeValidator(hold)]
 LeaseTime = Annotated[float, BeforeValidator(lease_time)]
 Interface = Annotated[str, BeforeValidator(interface)]

@@ -1,7 +1,8 @@
 """Which nodes of the roster still answer on the link? Keeps the probes at work, whatever roster and settings come.
 
 A node is silent when one of its addresses has fallen silent and none answers. Without the right to open packet sockets
-there are no probes; that is said once, and nothing is known of any node.
+there are no probes; that is said once. Of a node that ARP knows nothing of, BFD is asked (bfd.py): ARP asks the node's
+kernel, BFD its speaker, and a node forwards without a speaker.
 """
 
 import asyncio
@@ -21,10 +22,11 @@ class Reach:
     """The probes of one Onepeer.
 
     told        is called with a node's name and whether it answers, when that changes
+    bfd         what BFD knows of a node, None where nothing
     """
 
-    def __init__(self, told: Callable[[str, bool], None]) -> None:
-        self._told = told
+    def __init__(self, told: Callable[[str, bool], None], bfd: Callable[[str], bool | None]) -> None:
+        self._told, self._bfd = told, bfd
         self._interval = 0.0
         self._roster = Roster()
         self._silent: set[str] = set()
@@ -53,10 +55,19 @@ class Reach:
     def answers(self, name: str) -> bool | None:
         """Whether the node answers; None where nothing is known."""
         node = self._roster.by_name.get(name)
-        if self._probes is None or node is None:
+        if node is None:
             return None
-        known = {self._probes.pulse.alive(a) for a in node.addresses if isinstance(a, IPv4Address)}
-        return True if True in known else False if False in known else None
+        known: set[bool | None] = set()
+        if self._probes is not None:
+            known = {self._probes.pulse.alive(a) for a in node.addresses if isinstance(a, IPv4Address)}
+        return True if True in known else False if False in known else self._bfd(name)
+
+    def look(self, name: str) -> None:
+        """Something is known anew of this node."""
+        silent = self.answers(name) is False
+        if silent is not (name in self._silent):
+            (self._silent.add if silent else self._silent.discard)(name)
+            self._told(name, not silent)
 
     async def close(self) -> None:
         """No more probes."""
@@ -70,20 +81,15 @@ class Reach:
 
     def _heard(self, address: IPv4Address, _: bool) -> None:
         node = self._roster.by_address.get(address)
-        if node is None:
-            return
-        silent = self.answers(node.name) is False
-        if silent is not (node.name in self._silent):
-            (self._silent.add if silent else self._silent.discard)(node.name)
-            self._told(node.name, not silent)
+        if node is not None:
+            self.look(node.name)
 
     def _stop(self) -> None:
         if self._task is not None:
             self._task.cancel()
         self._task = self._probes = None
-        silent, self._silent = self._silent, set()
-        for name in silent:
-            self._told(name, True)
+        for name in list(self._silent):
+            self.look(name)
 
     async def _run(self, probes: Probes) -> None:
         try:

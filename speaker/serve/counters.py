@@ -50,6 +50,10 @@ class Counters:
     """By reason: the word that the log and `onepeer nodes` have for it."""
     takeovers: collections.Counter[str] = field(default_factory=collections.Counter)
     """Sessions to routers that this replica went on with for another, by replicas.takeover.Way."""
+    bfd_downs: collections.Counter[str] = field(default_factory=collections.Counter)
+    """BFD sessions of nodes that left Up, by bfd.packet.Diagnostic."""
+    bfd_discarded: collections.Counter[str] = field(default_factory=collections.Counter)
+    """BFD packets that were left aside, by bfd.packet.Discard."""
     settings_reloads: int = 0
     """Changed settings taken up."""
     settings_reload_failures: int = 0

@@ -161,6 +161,12 @@ ROWS: Final = (
     Row("onepeer_prefixes", "gauge", "Prefixes that have at least one such path.", ("family",),
         lambda s: (((family,), prefixes) for family, prefixes in s.status.prefixes.items())),
     Row("onepeer_node_paths_held", "gauge", "Paths of the node that outlive their session.", ("node",), _held),
+    Row("onepeer_nodes_bfd_up", "gauge", "Nodes with a BFD session that is Up.", (),
+        _one(lambda s: sum(any(one.bfd == "Up" for one in node.sessions) for node in s.nodes.nodes))),
+    Row("onepeer_bfd_downs_total", "counter", "BFD sessions of nodes that left Up, by RFC 5880's diagnostic.",
+        ("diag",), lambda s: (((diag,), count) for diag, count in s.counters.bfd_downs.items())),
+    Row("onepeer_bfd_discarded_total", "counter", "BFD packets left aside.", ("reason",),
+        lambda s: (((reason,), count) for reason, count in s.counters.bfd_discarded.items())),
     Row("onepeer_mass_failure", "gauge", "1 while many nodes are lost at once and their paths are held.", (),
         _one(lambda s: s.status.mass_failure is not None)),
     # what should be there

@@ -124,6 +124,7 @@ class NodeSession(_View):
     refused: list[Refusal]
     end_of_rib: bool
     held: HeldView | None  # part of `paths`
+    bfd: str | None = None  # RFC 5880's state of the BFD session: Up, Init, Down; null where there is none
 
 
 class NodeView(_View):
@@ -134,7 +135,7 @@ class NodeView(_View):
     up: bool
     why_down: str | None  # "never dialed", "refused: wrong-as", "hold-timer-expired", ...
     since: float  # of `up`
-    answers: bool | None  # by ARP, on a link of ours; null where nothing is known
+    answers: bool | None  # by ARP, on a link of ours, else by BFD; null where nothing is known
     drained: bool  # taken out on purpose, by a person or by the cluster's cordon
     sessions: list[NodeSession]
 

@@ -1,4 +1,4 @@
-"""FRR: zebra and bgpd with sockets and files of their own, asked through vtysh.
+"""FRR: zebra, bgpd, and bfdd where a peer has BFD, with sockets and files of their own, asked through vtysh.
 
 As a router it has the lines of the user's router: one `neighbor` and `maximum-paths`. As a node (it has
 networks) it is configured in the shape of MetalLB's FRR mode (its TestSingleAdvertisement.golden): nothing
@@ -102,6 +102,9 @@ class FRR(Speaker):
         self._start("zebra", empty)
         wait_until(zebra_socket.exists, 10, f"zebra on {self.host.name} listens", seen=self.output)
         listen = ("-p", "0") if self.is_node else ()
+        if any(peer.bfd for peer in self.peers):
+            self._start("bfdd", self.write("bfdd.conf", self._bfd_config()), "--bfdctl", f"{self.folder}/bfdd.sock")
+            wait_until((self.folder / "bfdd.vty").exists, 10, f"bfdd on {self.host.name} is there", seen=self.output)
         self._start("bgpd", config, *listen)
 
     def _start(self, daemon: str, config: str, *more: str) -> None:
@@ -109,19 +112,31 @@ class FRR(Speaker):
         files = ("-i", f"{self.folder}/{daemon}.pid", "-P", "0", *more)
         self.processes.append(self.host.start(f"{BIN}/{daemon}", *places, *files, log=f"{daemon}.log"))
 
+    def _bfd_config(self) -> str:
+        lines = ["bfd"]
+        for peer in self.peers:
+            if peer.bfd:
+                lines += [f" profile {_profile(peer)}", f"  transmit-interval {peer.bfd}", " exit"]
+        return "\n".join([*lines, ""])
+
+    def bfd(self, peer: str) -> dict[str, Any]:
+        """What `show bfd peers` says of one of them; {} where there is none."""
+        found: list[dict[str, Any]] = json.loads(self.vtysh("show bfd peers json", daemon="bfdd") or "[]")
+        return next((one for one in found if one["peer"] == peer), {})
+
     def ready(self) -> bool:
         try:
             return "bgp router-id" in self.vtysh("show running-config")
         except NotYet:
             return False
 
-    def vtysh(self, *commands: str) -> str:
+    def vtysh(self, *commands: str, daemon: str = "bgpd") -> str:
         """Run commands in vtysh, as a person at the router would, and return what it printed."""
         arguments = [part for command in commands for part in ("-c", command)]
-        if not os.path.exists(self.folder / "bgpd.vty"):
-            raise NotYet(f"bgpd on {self.host.name} has no socket")
+        if not os.path.exists(self.folder / f"{daemon}.vty"):
+            raise NotYet(f"{daemon} on {self.host.name} has no socket")
         try:
-            return run(["vtysh", "--vty_socket", str(self.folder), "-d", "bgpd", *arguments])
+            return run(["vtysh", "--vty_socket", str(self.folder), "-d", daemon, *arguments])
         except CommandFailed as error:
             raise NotYet(str(error)) from error
 
@@ -201,7 +216,12 @@ def _transport_lines(peer: Peer, *, timers: bool) -> list[str]:
     lines += [f"{name} port {peer.port}"] if peer.port != 179 and not timers else []
     lines += [f"{name} password {peer.password}"] if peer.password else []
     lines += [f"{name} passive"] if peer.passive else []
+    lines += [f"{name} bfd", f"{name} bfd profile {_profile(peer)}"] if peer.bfd else []
     return lines
+
+
+def _profile(peer: Peer) -> str:
+    return f"every{peer.bfd}ms"
 
 
 def _prefix_list(peer: str, prefix: str) -> str:

@@ -32,6 +32,8 @@ class Peer:
     """Offer to receive ADD-PATH (RFC 7911)."""
     passive: bool = False
     """Wait for the other side's call."""
+    bfd: int | None = None
+    """BFD with a packet in so many ms, as MetalLB's FRR modes have it with a BFDProfile; of FRR alone."""
     hold: int | None = None
     """Hold time in seconds; None = the daemon's own default."""
     relax: bool = False

@@ -11,6 +11,7 @@
 - `connectTime` where every speaker is of an FRR kind, which dials again after 120 s without it. With it in any BGPPeer,
   whichever nodes that selects, a native speaker takes up no configuration any more (internal/config/validation.go,
   v0.15.2: "has connect time set on native bgp mode"), so where both kinds are, none has it. The settings override.
+- `bfdProfile` as the settings name it, by the same rule of the same file, and nothing overrides that.
 - Removed when this replica listens there no more, or when the Node that the replica ran on is gone.
 """
 
@@ -61,6 +62,8 @@ class PeerFacts:
     spec: Mapping[str, Any]
     says_connect_time: bool = False
     """Whether its connectTime is of our writing."""
+    says_bfd_profile: bool = False
+    """The same of its bfdProfile."""
 
     @property
     def end(self) -> tuple[str, int]:
@@ -106,6 +109,7 @@ def peer_facts(item: Object) -> PeerFacts:
         node=str(annotations.get(NODE, "")),
         spec={**spec, "peerPort": port if isinstance(port, int) else 179},
         says_connect_time=any("f:connectTime" in fields for fields in _our_fields(metadata.get("managedFields"))),
+        says_bfd_profile=any("f:bfdProfile" in fields for fields in _our_fields(metadata.get("managedFields"))),
     )
 
 
@@ -147,6 +151,7 @@ def _spec(address: Address, settings: Settings, *, frr: bool) -> dict[str, Any]:
     expressions = [requirement.expression() for requirement in requirements]
     secret = kubernetes.bgp_peers.password_secret
     connect_time = kubernetes.bgp_peers.connect_time or (FRR_CONNECT_TIME if frr else None)
+    bfd_profile = kubernetes.bgp_peers.bfd_profile if frr else None
     return {
         "myASN": settings.nodes.asn,
         "peerASN": settings.asn,
@@ -156,6 +161,7 @@ def _spec(address: Address, settings: Settings, *, frr: bool) -> dict[str, Any]:
         **({"nodeSelectors": [{"matchExpressions": expressions}]} if expressions else {}),
         **({"passwordSecret": {"name": secret}} if secret else {}),
         **({"connectTime": f"{connect_time:g}s"} if connect_time else {}),
+        **({"bfdProfile": bfd_profile} if bfd_profile else {}),
     }
 
 
@@ -261,15 +267,17 @@ def _end(body: Object) -> tuple[str, int]:
 
 def _differs(body: Object, facts: PeerFacts) -> bool:
     wanted, spec = body["spec"], facts.spec
-    if "connectTime" in wanted:
-        connect_time_differs = spec.get("connectTime") != wanted["connectTime"]
-    else:
-        connect_time_differs = facts.says_connect_time
     return (
         any(spec.get(key) != wanted.get(key) for key in _FIELDS)
         or spec.get("holdTime") not in _hold_times(body)
-        or connect_time_differs
+        or _at_times_differs("connectTime", wanted, spec, ours=facts.says_connect_time)
+        or _at_times_differs("bfdProfile", wanted, spec, ours=facts.says_bfd_profile)
     )
+
+
+def _at_times_differs(key: str, wanted: Mapping[str, Any], spec: Mapping[str, Any], *, ours: bool) -> bool:
+    """A field that we say at times only: what a person has said instead stays."""
+    return spec.get(key) != wanted[key] if key in wanted else ours
 
 
 def _hold_times(body: Object) -> tuple[str, ...]:
