@@ -49,6 +49,7 @@ class Sessions:
         self.receive = receive
         self._discriminator = discriminator
         self._by_ends: dict[Ends, Session] = {}
+        self._local: set[Address] = set()  # few
         self._known: dict[str, Address] = {}
         self._looked_at = self._doubt = now
         self._changes: list[Change] = []
@@ -63,7 +64,8 @@ class Sessions:
 
     def state(self, node: Address) -> State | None:
         """The best of the sessions with this address of a node; None where it has said nothing yet."""
-        return max((s.state for (_, other), s in self._by_ends.items() if other == node), default=None)
+        found = (self._by_ends.get((local, node)) for local in self._local)
+        return max((session.state for session in found if session is not None), default=None)
 
     def hear(self, local: Address, sender: str, ttl: int, octets: bytes, now: float) -> Discard | None:
         """A datagram has come in at an address of ours; why it is left aside, if it is."""
@@ -78,6 +80,7 @@ class Sessions:
         ends = (local, node)
         session = self._by_ends.get(ends)
         if session is None:
+            self._local.add(local)
             session = self._by_ends[ends] = Session(self._discriminator(), self.receive, now)
         before = session.state, session.gone
         if not session.hear(control, now):

@@ -128,7 +128,8 @@ def _bgp_peers(settings: Settings) -> list[str]:
     if kubernetes is None or kubernetes.bgp_peers.manage:
         return []
     peers = []
-    for body in wanted_peers(settings):
+    # Who names a BFDProfile says that no speaker is native.
+    for body in wanted_peers(settings, frr=kubernetes.bgp_peers.bfd_profile is not None):
         # Without our label: what people write is theirs.
         metadata = {key: value for key, value in body["metadata"].items() if key != "labels"}
         peers.append(yaml.safe_dump({**body, "metadata": metadata}, sort_keys=False))

@@ -179,17 +179,17 @@ def _names(names: list[str]) -> str:
 
 def nodes_page(nodes: NodesView, now: float) -> Page:
     """A row for each session of each node."""
-    columns = ("NODE", "ADDRESS", "AS", "STATE", "SINCE", ">PATHS", ">REFUSED", "REMARK")
+    columns = ("NODE", "ADDRESS", "AS", "STATE", "SINCE", "BFD", ">PATHS", ">REFUSED", "REMARK")
     rows = [row for node in nodes.nodes for row in _node(node, now)]
     if not rows:
         return [line("The roster is empty: no node may peer.")]
-    return [without_empty(grid(columns, rows), "REMARK")]
+    return [without_empty(grid(columns, rows), "BFD", "REMARK")]
 
 
 def _node(node: NodeView, now: float) -> Iterator[tuple[str | int | Text | None, ...]]:
     name = Text(node.name, Tone.PLAIN if node.up else Tone.BAD)
     if not node.sessions:
-        yield (name, None, node.asn, Text("missing", Tone.BAD), age(now - node.since), None, None, node.why_down)
+        yield (name, None, node.asn, Text("missing", Tone.BAD), age(now - node.since), None, None, None, node.why_down)
     for one in node.sessions:
         up = one.session.state == UP
         # Of a node with two addresses one session is enough: the other's silence is no fault.
@@ -197,7 +197,7 @@ def _node(node: NodeView, now: float) -> Iterator[tuple[str | int | Text | None,
         since = one.session.since if up or node.up else node.since
         paths, refused = sum(one.paths.values()), sum(refusal.paths for refusal in one.refused)
         remark = _node_remark(node, one, now)
-        yield (name, one.address, node.asn, state, age(now - since), paths, refused, remark)
+        yield (name, one.address, node.asn, state, age(now - since), one.bfd, paths, refused, remark)
 
 
 def _node_remark(node: NodeView, one: NodeSession, now: float) -> str | None:

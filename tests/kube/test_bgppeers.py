@@ -164,6 +164,28 @@ def test_the_settings_connect_time_is_said_whatever_the_speakers_are() -> None:
         assert [peer["spec"].get("connectTime") for peer in wanted_peers(asked, frr=frr)] == ["3s", "3s"]
 
 
+def test_a_bfd_profile_is_named_where_no_speaker_is_native_and_taken_back_where_one_is() -> None:
+    """A native speaker refuses its whole configuration where any BGPPeer has one, by whose wish ever."""
+    asked = settings(
+        listen={"addresses": ["192.168.3.10"]},
+        nodes={"bfd": {}, "kubernetes": {"bgp_peers": {"bfd_profile": "onepeer"}}},
+    )
+    who, up = PeerKeeper(asked, "leviathan1", 0), ["leviathan1"]
+    there = managed(connectTime="1s")
+    (step,) = steps(who, there, 1, up=up, frr=True)
+    assert isinstance(step, Apply)
+    assert step.body["spec"]["bfdProfile"] == "onepeer"
+    said = managed(connectTime="1s", bfdProfile="onepeer")
+    assert steps(who, said, 2, up=up, frr=True) == []
+    assert steps(who, said, 3, up=up) == []
+    (step,) = steps(who, said, 4, up=up, frr=False)
+    assert isinstance(step, Apply)
+    assert "bfdProfile" not in step.body["spec"]
+    (step,) = steps(keeper(), said, 5, up=up, frr=True)
+    assert isinstance(step, Apply)
+    assert "bfdProfile" not in step.body["spec"]
+
+
 def test_nothing_is_touched_while_any_node_has_a_session() -> None:
     who = keeper()
     assert not any(steps(who, present(), now, up=["leviathan2"]) for now in range(0, 501, 10))

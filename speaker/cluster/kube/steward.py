@@ -30,7 +30,7 @@ SECONDS: Final = 5.0
 SETTLE: Final = 1.0
 """After a write."""
 WEBHOOK: Final = 600.0
-"""Seconds for which a webhook that refused connectTime is believed: MetalLB's controller is native then."""
+"""Seconds for which a webhook that refused connectTime or bfdProfile is believed: its controller is native then."""
 PAUSE: Final = 5.0
 PAUSE_MOST: Final = 60.0
 """Seconds after a refusal, twice as long each time."""
@@ -64,8 +64,8 @@ class Steward:
         self._log = structlog.get_logger()
         self._refused: dict[str, str] = {}
         self._foreign: list[str] = []
-        self._connect_time_until = 0.0
-        """Until then no connectTime is tried again."""
+        self._native_until = 0.0
+        """Until then neither is tried again."""
 
     async def keep_peers(self) -> NoReturn:
         """MetalLB's BGPPeers, for ever."""
@@ -110,7 +110,7 @@ class Steward:
     def _frr(self) -> bool | None:
         """Whether every speaker of MetalLB is of an FRR kind; None where that is not known for sure."""
         speakers = self._mirrors.speakers
-        if self._clock() < self._connect_time_until:
+        if self._clock() < self._native_until:
             return False
         if speakers.trouble is not None or not speakers.objects:
             return None
@@ -143,8 +143,8 @@ class Steward:
         except ApiError as error:
             if isinstance(step, Remove) and error.why is Why.NOT_FOUND:
                 return True
-            if "connect time" in error.text:
-                self._connect_time_until = self._clock() + WEBHOOK
+            if "native bgp mode" in error.text:
+                self._native_until = self._clock() + WEBHOOK
             self._say_refused(f"bgppeer {step.name}", error)
             return False
         action = "applied" if isinstance(step, Apply) else "removed"
