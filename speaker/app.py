@@ -137,8 +137,7 @@ class Speaker:
             return 1  # the log has said why
         self.journal.start()
         self.peering.adopt_lanes(self._kept.load())
-        for node, force in self._kept_drains.load().items():
-            self.peering.drain(node, force)
+        self.peering.learn_drains(self._kept_drains.load())
         self._set_routers(settings)
         self._reach.set_interval(settings.nodes.probe)
         self._bfd.set(settings)
@@ -198,7 +197,6 @@ class Speaker:
     def drain(self, node: str, force: bool | None) -> None:
         """report.Running."""
         self.peering.drain(node, force)
-        self._kept_drains.save(self.peering.drains.asked)
 
     def answers(self, node: str) -> bool | None:
         """report.Running."""
@@ -291,12 +289,11 @@ class Speaker:
 
     def _start_over(self, settings: Settings) -> None:
         """Another identity: every session has to say so, and so every session is made anew."""
-        whole, drained = self.peering.whole, dict(self.peering.drains.asked)
+        whole, drained = self.peering.whole, self.peering.drains.orders.said()
         why = "asn, router_id, cluster_id or replicas has changed"
         self.peering.stop(CeaseSubcode.OTHER_CONFIGURATION_CHANGE, why, gracefully=False)
         self.peering = self._new_peering(settings)
-        for node, force in drained.items():
-            self.peering.drain(node, force)
+        self.peering.learn_drains(drained)
         if whole:
             self.peering.tell_whole()
 
@@ -307,6 +304,7 @@ class Speaker:
             local, guard, self.counters, lambda changes: self.journal.paths(changes), self.answers, rests=rests
         )
         peering.moved = self._moved
+        peering.drains.ordered = lambda: self._kept_drains.save(peering.drains.orders.said())
         return peering
 
     def _set_routers(self, settings: Settings) -> None:

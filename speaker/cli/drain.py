@@ -29,8 +29,8 @@ def drain(
 
     Its paths are made the least preferred (GRACEFUL_SHUTDOWN and LOCAL_PREF 0, RFC 8326), and 5 s later
     kept from the routers, while it still forwards, so nothing is lost. A path that no other node has
-    stays, and is named, unless --force. A restart of Onepeer remembers it. Each replica has to be asked:
-    kubectl onepeer drain does, and nodes.kubernetes.follow_cordon needs nobody.
+    stays, and is named, unless --force. A restart of Onepeer remembers it, and replicas tell each other.
+    nodes.kubernetes.follow_cordon needs nobody.
 
     \b
     onepeer drain leviathan3 --wait && ssh leviathan3 reboot

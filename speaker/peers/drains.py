@@ -1,13 +1,16 @@
 """Which nodes are drained: by a person, or cordoned in the cluster where that is followed?"""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import structlog
 
 from speaker.cluster import Roster
 from speaker.log import LogEvent
 from speaker.peers.node import NodePeer
+from speaker.peers.orders import Orders
 from speaker.reflector import Reflector
 from speaker.rib.drain import Drain
 
@@ -17,24 +20,22 @@ LEAVING = 5.0
 
 
 class Drains:
-    """What a person asked for, by the name of the node: whether its last paths go, too.
+    """The nodes that are drained, and how far each is.
 
+    orders      what people have asked for, here or at another replica
     again       is called when `apply` has to be, since a node's paths may be withdrawn now
     """
 
     def __init__(self, reflector: Reflector, again: Callable[[], None]) -> None:
         self._reflector = reflector
         self._again = again
-        self._asked: dict[str, bool] = {}
+        self.orders = Orders()
+        self.ordered: Callable[[], None] = lambda: None
+        """Called when there is a new word in `orders`."""
         self._drained: frozenset[str] = frozenset()
         self._leaving: dict[str, asyncio.TimerHandle] = {}
         self._loop = asyncio.get_running_loop()
         self._log = structlog.get_logger()
-
-    @property
-    def asked(self) -> Mapping[str, bool]:
-        """By a person; to be kept over a restart."""
-        return self._asked
 
     def __contains__(self, node: str) -> bool:
         return node in self._drained
@@ -43,17 +44,23 @@ class Drains:
         """Whether the node's paths are the least preferred, and not withdrawn yet."""
         return node in self._leaving
 
-    def set(self, node: str, force: bool | None) -> None:
-        """A person has drained a node, or with None undrained it."""
-        if force is None:
-            self._asked.pop(node, None)
-        else:
-            self._asked[node] = force
+    def give(self, node: str, force: bool | None) -> None:
+        """A person has drained a node, or with None undrained it. `apply` has to follow."""
+        if self.orders.give(node, force, time.time()):
+            self.ordered()
+
+    def learn(self, said: Mapping[str, Any]) -> bool:
+        """Somebody else knows these; whether `apply` has to follow. Raises as Orders.learn does."""
+        news = self.orders.learn(said, time.time())
+        if news:
+            self.ordered()
+        return news
 
     def apply(self, peers: Iterable[NodePeer], roster: Roster) -> None:
         """These are the peers and the roster now."""
         cordoned = {node.name for node in roster.nodes if node.cordoned}
-        drained = frozenset(cordoned | (self._asked.keys() & roster.by_name.keys()))
+        asked = self.orders.drained()
+        drained = frozenset(cordoned | (asked.keys() & roster.by_name.keys()))
         peers = list(peers)
         for name in drained - self._drained:
             # One without paths, as all are at our start, was told to no router: nothing has to be left.
@@ -64,7 +71,7 @@ class Drains:
                 self._leaving.pop(name).cancel()
         for peer in peers:
             name = peer.source.node
-            drain = Drain(self._asked.get(name, False), self.leaving(name)) if name in drained else None
+            drain = Drain(asked.get(name, False), self.leaving(name)) if name in drained else None
             self._reflector.drained.set(peer.source, drain)
         if drained:
             self._reflector.drained.settle()

@@ -7,6 +7,7 @@ kernel, has changed.
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import structlog
 
@@ -146,8 +147,13 @@ class Peering:
 
     def drain(self, node: str, force: bool | None) -> None:
         """The node is taken out on purpose, with its last paths if `force`; None = it is let back in."""
-        self.drains.set(node, force)
+        self.drains.give(node, force)
         self._drain()
+
+    def learn_drains(self, said: Mapping[str, Any]) -> None:
+        """What another process or replica knows of drained nodes: see peers.orders."""
+        if self.drains.learn(said):
+            self._drain()
 
     def adopt_lanes(self, held: Mapping[str, Held]) -> None:
         """What routers hold over their lanes from before, by their names; to be known before they are configured."""

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 from speaker.bgp import codec
 from speaker.bgp.errors import ProtocolError
+from speaker.peers.orders import Said, words
 from speaker.replicas.channel import BEAT, Link, call
 from speaker.replicas.frames import ChannelError
-from speaker.replicas.messages import Described, Follow, Frozen, Kind, State
+from speaker.replicas.messages import Agreed, Described, Follow, Frozen, Kind, State
 from speaker.replicas.mirror import Mirror
 
 
@@ -28,12 +29,14 @@ class Copies:
     given       the leader has put its sessions to rest, and has no address any more
     kept        it will not, since the Lease is its own
     offered     it wants us to take the Lease
+    agreed      which nodes it knows as drained, where it has said so
     """
 
     by_lane: dict[int, Copy] = field(default_factory=dict)
     given: bool = False
     kept: bool = False
     offered: bool = False
+    agreed: Said = field(default_factory=dict)
 
     def hear(self, kind: int, body: bytes) -> None:
         """The leader says something. Raises ChannelError where it makes no sense."""
@@ -67,6 +70,10 @@ class Copies:
             self.kept = True
         elif kind == Kind.OFFER:
             self.offered = True
+        elif kind == Kind.AGREED:
+            agreed = Agreed.decode(body).drains
+            words(agreed)
+            self.agreed = agreed
 
 
 class Following:

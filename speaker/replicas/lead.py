@@ -26,13 +26,14 @@ from speaker.cluster.kube.candidate import Candidate
 from speaker.cluster.kube.lease import Lease
 from speaker.config import Router
 from speaker.log import LogEvent
+from speaker.peers.orders import Said
 from speaker.peers.router import RouterPeer
 from speaker.peers.seldom import Seldom
 from speaker.replicas.channel import BEAT, SILENCE, Link
 from speaker.replicas.follower import Following
 from speaker.replicas.goodbyes import Goodbyes
 from speaker.replicas.ground import Ground, GroundError
-from speaker.replicas.messages import Follow, Kind, State
+from speaker.replicas.messages import Agreed, Follow, Kind, State
 from speaker.replicas.publisher import Follower, Publisher
 from speaker.replicas.takeover import Way, freeze, take_over
 from speaker.serve.counters import Counters
@@ -89,6 +90,8 @@ class Self:
     key     None until it is known
     nodes   how many nodes have a session with us, and how many there are
     witnesses   how many of those with a session answer on the link, None where nobody is asked
+    drains      what is known of drained nodes (speaker.peers.orders)
+    learn       is told what others know of them
     """
 
     replica: str
@@ -97,6 +100,8 @@ class Self:
     witnesses: Callable[[], int | None]
     counters: Counters
     clock: Callable[[], float]
+    drains: Callable[[], Said]
+    learn: Callable[[Said], None]
 
 
 class Lead:
@@ -181,6 +186,7 @@ class Lead:
                 follower.heard = self._loop.time()
                 if kind == Kind.STATE:
                     follower.state = State.decode(body)
+                    self._agree(link, follower.state)
                 elif kind == Kind.ASK:
                     async with self._busy:
                         await self._asked(link)
@@ -197,7 +203,14 @@ class Lead:
             await asyncio.sleep(BEAT)
 
     def _state(self) -> State:
-        return State(self.us.nodes()[0], self.ground.reaches(), len(self.following.copies.by_lane))
+        sessions = len(self.following.copies.by_lane)
+        return State(self.us.nodes()[0], self.ground.reaches(), sessions, self.us.drains())
+
+    def _agree(self, link: Link, state: State) -> None:
+        """On which nodes are drained: whichever replica was told, soon all know."""
+        self.us.learn(state.drains)
+        if self.us.drains() != state.drains:
+            link.send(Kind.AGREED, Agreed(self.us.drains()).encode())
 
     async def _asked(self, link: Link) -> None:
         """One that has got the Lease asks for everything."""
@@ -245,6 +258,7 @@ class Lead:
         if self.following.copies.offered:
             self.following.copies.offered = False
             self.lease.look()
+        self.us.learn(self.following.copies.agreed)
 
     async def _lead(self, now: float) -> None:
         if now >= self._held_until:

@@ -4,6 +4,8 @@ A follower says which router it follows (FOLLOW) and how it is (STATE), and asks
 the Lease (ASK). The leader describes each established session (SESSION), what the router has of it by then (HELD) and
 all that follows (STREAM), what the router has acknowledged (ACKED), and its end (CLOSED). FROZEN is a session at rest,
 for the other to go on with; GIVEN ends these, and the address is free. OFFER: take the Lease, and then ask.
+
+Each STATE says which nodes its replica knows as drained. Where the leader knows otherwise by then, it answers AGREED.
 """
 
 import json
@@ -28,6 +30,7 @@ class Kind(IntEnum):
     FROZEN = 21
     GIVEN = 22
     KEPT = 23
+    AGREED = 24
 
 
 class Fields:
@@ -35,7 +38,7 @@ class Fields:
 
     def encode(self) -> bytes:
         """As it is sent."""
-        assert isinstance(self, Follow | State | Described | Frozen)
+        assert isinstance(self, Follow | State | Agreed | Described | Frozen)
         said = {name: value.hex() if isinstance(value, bytes) else value for name, value in asdict(self).items()}
         return json.dumps(said).encode()
 
@@ -62,11 +65,20 @@ class State(Fields):
     nodes       node sessions that it has
     reaches     whether it reaches the router on the link
     sessions    of how many of the leader's sessions it has a mirror
+    drains      what it knows of drained nodes, as speaker.peers.orders has it
     """
 
     nodes: int
     reaches: bool
     sessions: int
+    drains: dict[str, list[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed(Fields):
+    """What the leader knows of drained nodes, with what the follower has said."""
+
+    drains: dict[str, list[Any]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,10 @@ class Replicas:
         self.name = f"{replica_name()}_{os.urandom(3).hex()}"
         self.leads: dict[str, Lead] = {}
         self._key: bytes | None = None
-        self._us = Self(self.name, lambda: self._key, self._nodes, self._witnesses, counters, time.time)
+        self._us = Self(
+            self.name, lambda: self._key, self._nodes, self._witnesses, counters, time.time,
+            lambda: peering().drains.orders.said(), lambda said: peering().learn_drains(said),
+        )  # fmt: skip
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._log = structlog.get_logger()
         self._seldom = Seldom(_SAY_AGAIN)

@@ -55,13 +55,42 @@ def test_the_leader_is_stopped_and_not_a_packet_is_lost(native: World, replicas:
     assert lost == 0
 
 
+def test_a_node_drained_at_one_replica_is_drained_at_all_whatever_becomes_of_it(
+    native: World, replicas: list[Pod]
+) -> None:
+    """Told to a follower, whose pod then goes with all it knew; a new one learns it, and so does the next leader."""
+    leader = _leader(replicas)
+    told = next(pod for pod in replicas[1:] if pod is not leader)
+    assert told.cli("drain", NATIVE[0]).returncode == 0
+    native.routed(TRAEFIK, NATIVE[1])
+    told.remove()
+    fresh = replicas[replicas.index(told)] = Pod(native.cluster, told.host)
+    fresh.schedule()
+    fresh.start()
+    for pod in replicas:
+        wait_until(lambda pod=pod: _drained(pod) == [NATIVE[0]], SOON, "each knows it", seen=pod.output)
+    wait_until(lambda: len(_lead(leader)["followers"]) == 2, SOON, "both others could go on", seen=leader.output)
+    leader.stop()
+    after = _leader([pod for pod in replicas if pod is not leader])
+    assert _drained(after) == [NATIVE[0]]
+    native.routed(TRAEFIK, NATIVE[1])
+    assert after.cli("undrain", NATIVE[0]).returncode == 0
+    native.routed(TRAEFIK, *NATIVE)
+
+
+def _drained(pod: Pod) -> list[str]:
+    return [node["name"] for node in pod.ask("nodes")["nodes"] if node["drained"]]
+
+
 def _leader(pods: list[Pod]) -> Pod:
     """Whoever leads, once somebody does."""
-    leading: list[Pod] = wait_until(lambda: [pod for pod in pods if _lead(pod)["role"] == "leads"], SOON, "one leads")
+    leading: list[Pod] = wait_until(
+        lambda: [pod for pod in pods if _lead(pod).get("role") == "leads"], SOON, "one leads"
+    )
     (leader,) = leading
     return leader
 
 
 def _lead(pod: Pod) -> dict[str, list[str]]:
     (router,) = pod.status()["routers"]
-    return dict(router["lead"])
+    return dict(router["lead"] or {})  # none while it starts
