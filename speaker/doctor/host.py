@@ -31,7 +31,7 @@ def rights(facts: Facts) -> Iterator[Finding]:
     elif settings.nodes.probe:
         # No warning: the manifests leave it out, for Kubernetes gives capabilities to root alone.
         text = "ARP requests find a vanished node within half a second (nodes.probe); without them the hold timer does"
-        way_out = f"where that is too slow, {grant}; deploy/overlays/replicas has it. Else set nodes.probe to 0s"
+        way_out = f"where that is too slow, set nodes.bfd; or {grant}; deploy/overlays/replicas has it"
         wanted.append(("CAP_NET_RAW", hint, text, way_out))
     if settings.listen.port < 1024:
         text = f"listen.port is {settings.listen.port}, and ports below 1024 are privileged"

@@ -120,6 +120,17 @@ def test_the_plugin_runs_nothing_that_it_does_not_know(tmp_path: Path, words: li
     assert not (tmp_path / "asked").exists()
 
 
+def test_the_plugin_asks_one_replica_of_the_router(tmp_path: Path) -> None:
+    """Stdin can be read once, and only the one that leads has sent anything."""
+    done = _plugin(tmp_path, "a b", "router", "verify", "-")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "--pod" in done.stderr
+    _plugin(tmp_path, "a b", "--pod", "b", "router", "verify", "-")
+    _plugin(tmp_path, "a", "router", "lines", "-d", "edgeos")
+    asked = [line.partition("-- ")[2] for line in (tmp_path / "asked").read_text().splitlines() if "exec" in line]
+    assert asked == ["onepeer router verify -", "onepeer router lines -c /etc/onepeer/onepeer.yaml -d edgeos"]
+
+
 def test_the_plugin_says_where_it_looked(tmp_path: Path) -> None:
     """No pod there."""
     done = _plugin(tmp_path, "", "nodes")
