@@ -92,8 +92,8 @@ class BfdWatch:
     # --- inside ---
 
     def _arrange(self) -> None:
-        """BFD where it is wanted and possible. A host that is a node itself leaves the port to its own speaker: bfdd takes
-        it on all addresses, and aborts where it cannot (FRR 8.4.4, measured)."""
+        """BFD where it is wanted and possible. A host that is a node itself leaves the port to its own speaker: bfdd
+        takes it on all addresses, and aborts where it cannot (FRR 8.4.4, measured)."""
         roster, receive = self._roster, self._receive
         if roster is None or receive is None:
             return
