@@ -19,7 +19,6 @@ from speaker.bgp import nlri
 from speaker.bgp.iana import Family
 from speaker.cluster.kube.events import About, Alarm
 from speaker.cluster.kube.landscape import Landscape
-from speaker.cluster.kube.services import flags_of
 from speaker.config import Kubernetes, Settings
 from speaker.kept_since import KeptSince
 from speaker.log import LogEvent
@@ -31,6 +30,9 @@ from speaker.whereabouts import Whereabouts, ends_of, peers_of
 #: Seconds between two looks: LOOK at least, else REST times what the last one took, which is a hundredth of a core, and
 #: SELDOM at most.
 LOOK, REST, SELDOM = 2.0, 100, 10.0
+
+#: Seconds of our own after which an alarm waits for no node any more: it is promised within a minute.
+START = 50.0
 
 #: Names in a view, and Services of one reason in `status`; the counts are whole.
 MOST, FEW = 50, 3
@@ -122,7 +124,8 @@ class Auditing:
         peering = self._peering()
         if not peering.whole and self.landscape is None:
             return False  # the nodes are still coming back
-        settled = peering.whole and time.monotonic() - self._begun >= GRACE
+        runs = time.monotonic() - self._begun
+        settled = runs >= START or (peering.whole and runs >= GRACE)
         states = self._whereabouts.states(peering, self.landscape, self._settings)
         self._expected = self._expect(peering, states)
         self.auditor.look(self._expected.wanted, _Live(peering, states), now, settled=settled)
@@ -134,8 +137,7 @@ class Auditing:
             return Expected((), taken_out)
         ends = ends_of(self._settings)
         ours = [peer.name for peer in self.landscape.peers or () if peer.end in ends]
-        kubernetes = flags_of(self.landscape.speakers or ()).fill(self._kubernetes())
-        expected = expect(self.landscape, ours, peering.roster.by_name, kubernetes)
+        expected = expect(self.landscape, ours, peering.roster.by_name, self._kubernetes())
         return Expected(expected.wanted, {**taken_out, **expected.not_expected})
 
     def _kubernetes(self) -> Kubernetes:

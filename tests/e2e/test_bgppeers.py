@@ -136,3 +136,35 @@ def _came_up(pod: Pod, times: int) -> set[str]:
 def _described(world: World, word: str) -> str:
     text = world.cluster.kubectl("describe", "node", "leviathan2")
     return text if word in text else ""
+
+
+def test_a_node_whose_bgppeer_has_the_wrong_port_is_named_within_a_minute(clean: World) -> None:
+    """People wrote the BGPPeers: leviathan2's names a port that nobody listens on. Mended, it is well."""
+
+    def to(node: str) -> dict[str, object]:
+        return {"nodeSelectors": [{"matchLabels": {"kubernetes.io/hostname": node}}]}
+
+    pod = clean.deploy("overlays/own-bgppeers")
+    clean.cluster.delete("bgppeers", "to-onepeer", METALLB)
+    clean.cluster.apply(
+        objects.bgp_peer("right", ONEPEER, peerPort=1790, **to("leviathan1")),
+        objects.bgp_peer("wrong", ONEPEER, peerPort=179, **to("leviathan2")),
+    )
+    clean.serve("traefik", TRAEFIK)
+
+    def named() -> dict[str, str]:
+        return {one["node"]: one["reason"] for one in pod.ask("audit")["findings"] if one["alarm"]}
+
+    wait_until(
+        lambda: named() == {"leviathan2": "wrong-port"},
+        60,
+        "it is named",
+        seen=lambda: pod.ask("audit"),
+        every=0.5,
+    )
+    done = pod.cli("explain", "node", "leviathan2")
+    assert done.returncode == 3
+    assert "wrong says 179, and we listen on 1790" in done.stdout, done.stdout
+    clean.cluster.patch("bgppeers", "wrong", {"spec": {"peerPort": 1790}}, METALLB)
+    wait_until(lambda: named() == {}, 20, "it is well", seen=named, every=0.5)
+    clean.routed(TRAEFIK, *NATIVE)

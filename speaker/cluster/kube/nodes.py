@@ -62,13 +62,10 @@ def facts(item: Object) -> NodeFacts:
     )
 
 
-def make_roster(
-    found: Iterable[NodeFacts], settings: Settings, before: Roster, kubernetes: Kubernetes | None = None
-) -> Roster:
-    """The roster of these Nodes beside these settings. `before` is the one in force: who has an address keeps it.
-    `kubernetes`: the settings' own, filled with what MetalLB's speakers say."""
+def make_roster(found: Iterable[NodeFacts], settings: Settings, before: Roster) -> Roster:
+    """The roster of these Nodes beside these settings. `before` is the one in force: who has an address keeps it."""
     notes: list[str] = []
-    kubernetes = kubernetes or settings.nodes.kubernetes or Kubernetes()
+    kubernetes = settings.nodes.kubernetes or Kubernetes()
     selected = [
         node
         for node in sorted(found, key=lambda node: node.name)
@@ -90,7 +87,7 @@ def make_roster(
 
 def is_excluded(node: NodeFacts, kubernetes: Kubernetes) -> bool:
     """Whether Kubernetes' own label keeps load balancers from it."""
-    return not kubernetes.ignore_exclude_lb and EXCLUDED in dict(node.labels)
+    return EXCLUDED in dict(node.labels) and not kubernetes.ignore_exclude_lb
 
 
 def is_selected(node: NodeFacts, kubernetes: Kubernetes) -> bool:

@@ -16,7 +16,6 @@ from typing import Any, Final, TypeVar
 from speaker import state
 from speaker.cluster.kube.nodes import NodeFacts
 from speaker.cluster.kube.pools import AdvertisementFacts, PoolFacts
-from speaker.cluster.kube.services import Flags
 from speaker.settings_selector import LabelSelector, Operator, Requirement
 
 T = TypeVar("T")
@@ -32,7 +31,6 @@ class Said:
     nodes: tuple[NodeFacts, ...] | None = None
     pools: tuple[PoolFacts, ...] | None = None
     advertisements: tuple[AdvertisementFacts, ...] | None = None
-    flags: Flags | None = None
     at: float = dataclasses.field(default=0.0, compare=False)
     """Wall clock."""
 
@@ -52,7 +50,6 @@ def load(folder: Path) -> Said | None:
             nodes=_all(body["nodes"], _node),
             pools=_all(body["pools"], _pool),
             advertisements=_all(body["advertisements"], _advertisement),
-            flags=None if body["flags"] is None else Flags(**body["flags"]),
             at=float(body["at"]),
         )
     except (ValueError, TypeError, KeyError, AttributeError):
