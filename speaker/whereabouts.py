@@ -92,7 +92,7 @@ class Whereabouts:
         if node.name in peering.drains:
             return Reason.DRAINED, ""
         if self._answers(node.name) is False:
-            return Reason.SILENT, "no answer to ARP"
+            return Reason.SILENT, "no answer on the link"
         if any(peer.up is not None for peer in peers):
             return None, ""
         if node.ready is False:

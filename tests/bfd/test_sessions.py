@@ -3,9 +3,11 @@
 from ipaddress import IPv4Address
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from speaker.bfd.packet import Control, Discard, State, pack, parse
-from speaker.bfd.sessions import Change, Sessions
+from speaker.bfd.sessions import LATE, Change, Sessions
 
 OURS = IPv4Address("192.168.3.10")
 TICK = 0.025
@@ -98,6 +100,20 @@ def test_an_onepeer_that_was_kept_from_running_calls_nobody_gone(pause: float) -
     rig.alive = alive
     rig.run(1)
     assert rig.changes == []
+
+
+@given(st.lists(st.tuples(st.floats(0.001, 1.5), st.booleans()), max_size=40), st.integers(1, 5))
+def test_a_node_that_sends_is_never_gone_however_we_are_kept_from_running(
+    pauses: list[tuple[float, bool]], count: int
+) -> None:
+    """In pauses of any length, of which the longer ones overflow the socket or do not."""
+    rig = Rig(count)
+    for pause, overflows in pauses:
+        if overflows and pause >= LATE:
+            rig.alive.clear()
+        rig.run(pause, pause)
+        rig.alive.update(rig.nodes)
+    assert rig.gone() == []
 
 
 def test_who_vanishes_while_we_are_slow_is_gone_once_we_are_not() -> None:
