@@ -46,8 +46,7 @@ class Drained:
         elif self._drains.pop(source, None) is not None:
             self._let_in(source, everything=True)
             for table in self._tables.values():
-                for attributes, prefixes in list(table.by_attributes(source)):
-                    table.announce(source, prefixes, self._plain.get(attributes, attributes))
+                self._unmark(source, table)
             if not self._drains:
                 self._marked.clear()
                 self._plain.clear()
@@ -91,6 +90,13 @@ class Drained:
             found = attributes.but(communities=(*attributes.communities, GRACEFUL_SHUTDOWN))
             self._marked[attributes], self._plain[found] = found, attributes
         return found
+
+    def _unmark(self, source: Source, table: Table) -> None:
+        for attributes, prefixes in list(table.by_attributes(source)):
+            table.announce(source, prefixes, self._plain.get(attributes, attributes))
+        for prefix, (attributes, reason) in list(table.refused(source).items()):  # marked, and refused since
+            if attributes in self._plain:
+                table.refuse(source, [prefix], Refused(self._plain[attributes], reason))
 
     def _let_in(self, source: Source, *, everything: bool) -> None:
         for table in self._tables.values():

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from speaker.bgp.iana import GRACEFUL_SHUTDOWN, Family
 from speaker.rib.decide import equal_cost, is_leaving
 from speaker.rib.drain import Drain, Drained
+from speaker.rib.guard import Reason
 from speaker.rib.source import Source
-from speaker.rib.table import Table
+from speaker.rib.table import Refused, Table
 from tests.paths.world import host_routes, paths_of, source
 
 P, Q = host_routes(2)
@@ -80,6 +81,17 @@ def test_what_is_leaving_is_there_and_after_all_others() -> None:
     assert is_leaving(world.table.paths(Q)[N1])
     world.drained.set(N1, None)
     assert world.table.paths(P)[N1] is world.table.paths(Q)[N1] is before
+
+
+def test_what_is_refused_while_it_is_the_least_preferred_comes_back_as_it_was() -> None:
+    """A node that does not answer for a while, and is undrained in between: MetalLB's speaker says nothing again."""
+    world = World()
+    before = world.table.paths(Q)[N1]
+    world.drained.set(N1, Drain(force=False))
+    assert world.has(Q) == {"n1"}
+    world.table.refuse(N1, [Q], Refused(world.table.paths(Q)[N1], Reason.SILENT))
+    world.drained.set(N1, None)
+    assert world.table.refused(N1) == {Q: Refused(before, Reason.SILENT)}
 
 
 def test_what_is_told_of_a_drain_is_what_nodes_say_and_what_goes() -> None:
