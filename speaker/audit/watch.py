@@ -2,7 +2,8 @@
 
 - What is missing for less than GRACE is no alarm: a node that joins, a pod that moves, and a rollout of MetalLB take
   their time. What comes back ends its finding at once.
-- After our own start nothing is an alarm until the nodes have had time to call again: then everything is missing.
+- After our own start nothing is an alarm until the nodes have had time to call again: then everything is missing. The
+  same where all sessions begin anew by changed settings; what was an alarm before those stays one.
 - What was missing before that start, and is still, has been missing since then (`Remembered`).
 """
 
@@ -61,6 +62,7 @@ class Auditor:
         self.findings = Findings()
         self.since: Mapping[Key, float] = {}
         """Of all that is missing."""
+        self._raised: frozenset[Key] = frozenset()
         self._remembered = dict(remembered or {})
 
     def look(self, wanted: Sequence[Wanted], live: Live, now: float, *, settled: bool = True) -> None:
@@ -82,6 +84,7 @@ class Auditor:
             tuple(self._finding(unannounced, now, settled) for unannounced in result.unannounced),
             tuple(self._finding(down, now, settled) for down in result.routers),
         )
+        self._raised = frozenset(_key(finding.missing) for finding in self.findings.alarms())
 
     def _forget(self, result: Result, live: Live) -> None:
         """What is well again is not missing since then when it is lost anew."""
@@ -97,10 +100,12 @@ class Auditor:
         }
 
     def _finding(self, missing: T, now: float, settled: bool) -> Finding[T]:
-        since = self.since[_key(missing)]
+        key = _key(missing)
+        since = self.since[key]
         if isinstance(missing, Missing) and missing.whole and missing.reason.fault:
             since = min(since, self.since[_node(missing.node)])
-        return Finding(missing, since, settled and missing.reason.fault and now - since >= GRACE)
+        lasts = now - since >= GRACE and (settled or key in self._raised)
+        return Finding(missing, since, missing.reason.fault and lasts)
 
 
 def _node(name: str) -> Key:

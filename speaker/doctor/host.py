@@ -30,7 +30,10 @@ def rights(facts: Facts) -> Iterator[Finding]:
         wanted.append(("CAP_NET_RAW", problem, text, f"{grant}; deploy/overlays/replicas has it"))
     elif settings.nodes.probe:
         # No warning: the manifests leave it out, for Kubernetes gives capabilities to root alone.
-        text = "ARP requests find a vanished node within half a second (nodes.probe); without them the hold timer does"
+        text = (
+            "ARP requests find a vanished node within half a second (nodes.probe), else the hold timer does; and whose "
+            "calls are dropped for a wrong password can be seen"
+        )
         way_out = f"where that is too slow, set nodes.bfd; or {grant}; deploy/overlays/replicas has it"
         wanted.append(("CAP_NET_RAW", hint, text, way_out))
     if settings.listen.port < 1024:

@@ -224,6 +224,17 @@ def test_a_node_that_is_missing_for_days_is_that_after_a_restart_too() -> None:
     ]
 
 
+def test_an_alarm_outlives_changed_settings_and_no_other_is_made_of_them() -> None:
+    """All sessions begin anew; n3 was missing before."""
+    auditor = Auditor()
+    look(auditor, Cluster(n3=AWAY), 100)
+    look(auditor, Cluster(n3=AWAY), 100 + GRACE)
+    for now in (140, 140 + GRACE):
+        auditor.look(wanted(P), Cluster(n1=AWAY, n2=AWAY, n3=AWAY), now, settled=False)
+    alarms = {finding.missing.node: finding.alarm for finding in auditor.findings.nodes}
+    assert alarms == {"n1": False, "n2": False, "n3": True}
+
+
 def test_the_time_is_kept_where_the_reason_is_another_after_the_restart() -> None:
     """It had lost its session; whoever has just started knows of none."""
     before = Auditor()
