@@ -50,7 +50,7 @@ class Orders:
         newer = {
             node: order
             for node, order in told.items()
-            if (node not in self._newest or order.at > self._newest[node].at)
+            if (node not in self._newest or _rank(order) > _rank(self._newest[node]))
             and (order.force is not None or now - order.at < MEMORY)
         }
         self._newest.update(newer)
@@ -58,6 +58,11 @@ class Orders:
             if order.force is None and now - order.at >= MEMORY:
                 del self._newest[node]
         return bool(newer)
+
+
+def _rank(order: Order) -> tuple[float, bool, bool]:
+    """By its time; of two of the same time, given to two replicas, all must take the same: the one that drains."""
+    return order.at, order.force is not None, order.force is True
 
 
 def words(said: Mapping[str, Any]) -> dict[str, Order]:
