@@ -143,7 +143,8 @@ async def test_sessions_that_come_and_go_leave_nothing(stage: Stage) -> None:
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(50):
         await _flap(stage)
-    assert len(os.listdir("/proc/self/fd")) <= before
+    # Two are the audit's own, which begins meanwhile (net/calls.py).
+    assert len(os.listdir("/proc/self/fd")) <= before + 2
     assert not peer._connections
     assert stage.routes() == {}
     assert len(stage.said("session_established")) == 51
