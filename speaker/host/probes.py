@@ -14,11 +14,9 @@ from ipaddress import IPv4Address
 
 from speaker.host.links import Link, links
 from speaker.host.pulse import Pulse
+from speaker.net import arp
 
-ETH_P_ARP = 0x0806
-_REQUEST, _REPLY = 1, 2
-_ARP = struct.Struct("!6s6sHHHBBH6s4s6s4s")  # with its Ethernet header
-_BROADCAST, _NOBODY = b"\xff" * 6, bytes(6)
+_ETHERNET = struct.Struct("!6s6sH")
 
 #: Octets of answers that may wait while we do something else: 1000 nodes for a second.
 _BUFFER = 4 << 20
@@ -94,7 +92,7 @@ class Probes:
         for address in self._wanted:
             for link in self._links:
                 if isinstance(own := link.beside(address), IPv4Address):
-                    frame = _request(link.mac, own, address, self._macs.get(address, _BROADCAST))
+                    frame = _request(link.mac, own, address, self._macs.get(address, arp.EVERYBODY))
                     self._frames[address] = self._sockets[link.index], frame
                     break
         self._asked &= self._frames.keys()
@@ -117,17 +115,14 @@ class Probes:
                 frame = sock.recv(64)
             except OSError:  # EAGAIN: all is read. ENETDOWN is told once when a link goes down
                 break
-            if len(frame) < _ARP.size:
+            said = arp.read(frame, _ETHERNET.size)
+            if said is None or said.operation != arp.REPLY or said.sender not in self._frames:
                 continue
-            *_, operation, mac, sender, _, _ = _ARP.unpack_from(frame)
-            address = IPv4Address(sender)
-            if operation != _REPLY or address not in self._frames:
-                continue
-            if self._macs.get(address) != mac:
-                self._macs[address] = mac
+            if self._macs.get(said.sender) != said.mac:
+                self._macs[said.sender] = said.mac
                 learned = True
-            if self.pulse.answered(address):
-                self._told(address, True)
+            if self.pulse.answered(said.sender):
+                self._told(said.sender, True)
         if learned:
             self._arrange()
 
@@ -137,7 +132,7 @@ def _packet_socket(interface: str) -> socket.socket:
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
-        sock.bind((interface, ETH_P_ARP))
+        sock.bind((interface, arp.ETHERTYPE))
     except OSError:
         sock.close()
         raise
@@ -145,5 +140,6 @@ def _packet_socket(interface: str) -> socket.socket:
 
 
 def _request(mac: bytes, own: IPv4Address, address: IPv4Address, target: bytes) -> bytes:
-    """Who has `address`? (RFC 826)"""
-    return _ARP.pack(target, mac, ETH_P_ARP, 1, 0x0800, 6, 4, _REQUEST, mac, own.packed, _NOBODY, address.packed)
+    """Who has `address`?"""
+    head = _ETHERNET.pack(target, mac, arp.ETHERTYPE)
+    return head + arp.pack(arp.REQUEST, mac, own, arp.NOBODY, address)

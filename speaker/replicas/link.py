@@ -11,13 +11,11 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final, Protocol
 
-from speaker.net import bpf, ip
+from speaker.net import arp, bpf, ip
 
 Address = ip.Address
 
-_ETHERNET_IPV4, _ETHERNET_ARP, _ETHERNET_IPV6 = 0x0800, 0x0806, 0x86DD
-_EVERYBODY: Final = b"\xff" * 6
-_REQUEST, _REPLY = 1, 2
+_ETHERNET_IPV4, _ETHERNET_IPV6 = 0x0800, 0x86DD
 _SOLICITATION, _ADVERTISEMENT = 135, 136
 _OVERRIDE: Final = 0x20 << 24
 _SOURCE_LINK, _TARGET_LINK = 1, 2
@@ -66,7 +64,7 @@ class Arp:
 
     def __init__(self, name: str, mac: bytes) -> None:
         self._name, self._mac = name, mac
-        self._socket = _packets(name, _ETHERNET_ARP)
+        self._socket = _packets(name, arp.ETHERTYPE)
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -75,24 +73,22 @@ class Arp:
         self._socket.close()
 
     def ask(self, address: Address, own: Address | None) -> None:
-        self._send(_REQUEST, own or IPv4Address(0), b"\0" * 6, address)
+        self._send(arp.REQUEST, own or IPv4Address(0), arp.NOBODY, address)
 
     def announce(self, address: Address) -> None:
         # The request form is what routers take; some take the reply form only.
-        self._send(_REQUEST, address, b"\0" * 6, address)
-        self._send(_REPLY, address, self._mac, address)
+        self._send(arp.REQUEST, address, arp.NOBODY, address)
+        self._send(arp.REPLY, address, self._mac, address)
 
     def heard(self) -> Iterator[Heard]:
-        for said, _ in _read(self._socket):
-            mac = said[8:14]
-            if len(said) >= 28 and mac != self._mac:
-                wants = IPv4Address(said[24:28]) if said[7] == _REQUEST else None
-                yield Heard(mac, IPv4Address(said[14:18]), wants)
+        for data, _ in _read(self._socket):
+            said = arp.read(data)
+            if said is not None and said.mac != self._mac:
+                yield Heard(said.mac, said.sender, said.target if said.operation == arp.REQUEST else None)
 
-    def _send(self, what: int, sender: Address, target_mac: bytes, target: Address) -> None:
-        head = struct.pack("!HHBBH", 1, _ETHERNET_IPV4, 6, 4, what)
-        body = head + self._mac + sender.packed + target_mac + target.packed
-        _send(self._socket, body, (self._name, _ETHERNET_ARP, 0, 0, _EVERYBODY))
+    def _send(self, operation: int, sender: Address, target_mac: bytes, target: Address) -> None:
+        body = arp.pack(operation, self._mac, IPv4Address(sender), target_mac, IPv4Address(target))
+        _send(self._socket, body, (self._name, arp.ETHERTYPE, 0, 0, arp.EVERYBODY))
 
 
 class Discovery:

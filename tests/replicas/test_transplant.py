@@ -114,7 +114,7 @@ async def take(scene: Scene, old: Old) -> tuple[socket.socket, repair.Numbers]:
 def test_a_host_that_vanishes_in_the_midst_of_a_message(scene: Scene, password: bytes | None) -> None:
     """What the router has is asked of the router, and it gets the rest: not an octet too many or too few."""
     old = Old(scene, password)
-    old.copy.mirror._kept += STREAM  # what it was about to send
+    old.copy.mirror.sends(STREAM)  # what it was about to send
     old.sock.sendall(STREAM[:5000])
     assert old.heard(5000) == STREAM[:5000]
     scene.lab["ours"].unplug()
@@ -147,7 +147,7 @@ def test_a_router_that_has_forgotten_where_the_address_is(scene: Scene) -> None:
 def test_a_planned_handover_takes_along_what_is_on_its_way(scene: Scene) -> None:
     """Octets that were not acknowledged, and those that nobody has read."""
     old = Old(scene, None)
-    old.copy.mirror._kept += STREAM
+    old.copy.mirror.sends(STREAM)
     old.sock.sendall(STREAM[:5000])
     old.peer.sendall(b"half a mess")
     wait_until(lambda: len(old.sock.recv(100, socket.MSG_PEEK)) == 11, 5, "it is there")
