@@ -8,7 +8,7 @@ import pytest
 from speaker.net.connection import HIGH_WATER
 from speaker.peers import peering
 from speaker.peers.router import CHUNK
-from tests.app.stage import Stage, stays, until
+from tests.app.stage import RawRouter, Stage, stays, until
 from tests.app.wire import FULL, NATIVE, REFRESH, Identity, Wire, refresh
 from tests.bgp.bgp_wire import IPV4, IPV6, UPDATE, attribute, capability
 
@@ -122,6 +122,11 @@ async def test_the_next_choice_waits_after_one_that_took_long(stage: Stage, monk
     await until(lambda: router.hops(PREFIX), "the path", 0.6)
 
 
+def _with_routes(router: RawRouter) -> int:
+    """UPDATEs so far, but for End-of-RIB, which may be said several times."""
+    return sum(len(one) not in (23, 30) for one in router.wire.updates())
+
+
 async def test_a_refresh_brings_the_family_again(stage: Stage) -> None:
     """RFC 2918; the other family, and another router, get nothing anew."""
     stage.prepare()
@@ -131,12 +136,12 @@ async def test_a_refresh_brings_the_family_again(stage: Stage) -> None:
     await stage.node(1, PREFIX)
     await stage.node(2, PREFIX)
     await until(lambda: len(one.hops(PREFIX)) == len(other.hops(PREFIX)) == 2, "both have both paths")
-    before, untouched = len(one.wire.updates()), len(other.wire.updates())
+    before, untouched = _with_routes(one), _with_routes(other)
     one.wire.table.routes.clear()
     one.wire.send(refresh(IPV4))
     await until(lambda: len(one.hops(PREFIX)) == 2, "both paths again")
-    await stays(lambda: len(one.wire.updates()) == before + 2, "nothing more", 0.1)
-    assert len(other.wire.updates()) == untouched
+    await stays(lambda: _with_routes(one) == before + 2, "nothing more", 0.1)
+    assert _with_routes(other) == untouched
     assert len(stage.said("refresh_requested")) == 1
 
 
