@@ -96,8 +96,8 @@ class Speaker:
         self._loop = asyncio.get_running_loop()
         self._report = Report(self)
         self._doors = Doors(self._take_call, self._report)
-        self._bfd = BfdWatch(self._up_at, lambda node: self._reach.look(node), self.counters)
-        self._reach: Reach = Reach(lambda node, answers: self.peering.set_answers(node, answers), self._bfd.answers)
+        self.bfd = BfdWatch(self._up_at, lambda node: self._reach.look(node), self.counters)
+        self._reach: Reach = Reach(lambda node, answers: self.peering.set_answers(node, answers), self.bfd.answers)
         restart_time = settings.graceful_restart.restart_time
         self._kept_drains = KeptDrains(settings.state_dir)
         self._kept = KeptLanes(settings.state_dir, restart_time, lambda: self.peering.lanes_held())
@@ -140,7 +140,7 @@ class Speaker:
         self.peering.learn_drains(self._kept_drains.load())
         self._set_routers(settings)
         self._reach.set_interval(settings.nodes.probe)
-        self._bfd.set(settings)
+        self.bfd.set(settings)
         async with self._background():
             await self._stop.wait()
             await self._end()
@@ -170,7 +170,7 @@ class Speaker:
                     if task is not None:
                         task.cancel()
                 await self._reach.close()
-                self._bfd.close()
+                self.bfd.close()
                 await self._doors.close()
 
     def _asked_to_stop(self, number: signal.Signals) -> None:
@@ -202,18 +202,13 @@ class Speaker:
         """report.Running."""
         return self._reach.answers(node)
 
-    def bfd_state(self, address: Address) -> str | None:
-        """report.Running."""
-        state = self._bfd.state(address)
-        return None if state is None else str(state)
-
     def _up_at(self, address: Address) -> float | None:
         peer = self.peering.nodes.get(address)
         return None if peer is None or peer.up is None else peer.up_at
 
     def _moved(self) -> None:
         self._news.ring()
-        self._bfd.moved()
+        self.bfd.moved()
 
     def _take_call(self, caller: Address, local: Address) -> Connection | None:
         return self.peering.take_call(caller, local)
@@ -280,7 +275,7 @@ class Speaker:
         self._set_routers(new)
         self.peering.set_limits(_limits(new))
         self._reach.set_interval(new.nodes.probe)
-        self._bfd.set(new)
+        self.bfd.set(new)
         if {"replicas", "routers", "listen", "nodes"} & set(changed):
             await self._restart_replicas(new)
         self._restart_roster(new)
@@ -389,7 +384,7 @@ class Speaker:
     def _set_roster(self, roster: Roster, settings: Settings) -> None:
         change = self.peering.set_roster(roster, _limits(settings))
         self._reach.watch(roster)
-        self._bfd.watch(roster)
+        self.bfd.watch(roster)
         self._arm_doors()
         self.roster = self.roster.taken()
         if change.added or change.removed or change.changed or roster.remark:

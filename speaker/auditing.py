@@ -19,6 +19,7 @@ from speaker.bgp import nlri
 from speaker.bgp.iana import Family
 from speaker.cluster.kube.events import About, Alarm
 from speaker.cluster.kube.landscape import Landscape
+from speaker.cluster.kube.services import flags_of
 from speaker.config import Kubernetes, Settings
 from speaker.kept_since import KeptSince
 from speaker.log import LogEvent
@@ -137,7 +138,8 @@ class Auditing:
             return Expected((), taken_out)
         ends = ends_of(self._settings)
         ours = [peer.name for peer in self.landscape.peers or () if peer.end in ends]
-        expected = expect(self.landscape, ours, peering.roster.by_name, self._kubernetes())
+        kubernetes = flags_of(self.landscape.speakers or ()).fill(self._kubernetes())
+        expected = expect(self.landscape, ours, peering.roster.by_name, kubernetes)
         return Expected(expected.wanted, {**taken_out, **expected.not_expected})
 
     def _kubernetes(self) -> Kubernetes:

@@ -132,10 +132,10 @@ class Kubernetes(Section):
     """Where MetalLB's pools and peers are. What MetalLB's own manifests make."""
     follow_cordon: Switch = False
     """Whether a cordoned node is drained. Off: Kubernetes cordons for other reasons, too, and it keeps its pods."""
-    ignore_exclude_lb: Switch = False
-    """Whether nodes with Kubernetes' exclusion label may peer. As MetalLB's speakers: set where they have the flag."""
+    ignore_exclude_lb: Switch | None = None
+    """Whether nodes with Kubernetes' exclusion label may peer. Unless said: as the flag in MetalLB's speaker pods."""
     load_balancer_class: ClassName | None = None
-    """MetalLB's `--lb-class`: Services of another are not its. None, as MetalLB has it: Services without a class."""
+    """MetalLB's `--lb-class`: Services of another are not its. Unless said: as the flag in its speaker pods."""
     other_pools: tuple[ObjectName, ...] = ()
     """IPAddressPools that are announced by other means, such as MetalLB's layer 2. None: what no BGPAdvertisement
     takes is a fault."""

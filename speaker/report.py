@@ -22,8 +22,8 @@ from speaker.bgp.session import State
 from speaker.config import Settings
 from speaker.journal.journal import Journal
 from speaker.journal.records import wanted_network
-from speaker.net.sockets import Address
 from speaker.overview import overview
+from speaker.peers.bfd import BfdWatch
 from speaker.peers.neighbor import Neighbor, agreed, endpoint
 from speaker.peers.node import NodePeer
 from speaker.peers.peering import Peering
@@ -82,6 +82,7 @@ class Running(Protocol):
     peering: Peering
     replicas: Replicas | None
     auditing: Auditing
+    bfd: BfdWatch
 
     def listening(self) -> list[str]:
         """Addresses with ports."""
@@ -93,10 +94,6 @@ class Running(Protocol):
 
     def answers(self, node: str) -> bool | None:
         """Whether a node answers on its link; None where nothing is known."""
-        ...
-
-    def bfd_state(self, address: Address) -> str | None:
-        """Of the BFD session with this address of a node."""
         ...
 
 
@@ -242,7 +239,7 @@ class Report:
         )
 
     def _node_session(self, peer: NodePeer) -> views.NodeSession:
-        tables = self._running.peering.reflector.tables
+        tables, bfd = self._running.peering.reflector.tables, self._running.bfd.state(peer.source.address)
         return views.NodeSession(
             address=str(peer.source.address),
             path_id=int.from_bytes(peer.source.path_id, "big"),
@@ -251,7 +248,7 @@ class Report:
             refused=[refusal for table in tables.values() for refusal in _refusals(table, peer.source)],
             end_of_rib=peer.end_of_rib,
             held=self._held(peer.source),
-            bfd=self._running.bfd_state(peer.source.address),
+            bfd=None if bfd is None else str(bfd),
         )
 
     def _held(self, source: Source) -> views.HeldView | None:
@@ -356,6 +353,8 @@ class Report:
             yield "the roster is empty: no node may peer"
         if (mass := self._running.peering.held.mass) is not None:
             yield f"mass failure: {mass.lost} of {mass.of} sessions of nodes were lost at once; their paths are held"
+        if self._running.bfd.problem is not None:
+            yield f"no BFD: {self._running.bfd.problem}"
         yield from self._running.auditing.warnings()
         for node in nodes:
             for refusal in (r for s in node.sessions for r in s.refused):

@@ -16,6 +16,7 @@ from speaker.cluster import Node
 from speaker.cluster.kube.bgppeers import PeerFacts
 from speaker.cluster.kube.landscape import Landscape
 from speaker.cluster.kube.nodes import NodeFacts
+from speaker.cluster.kube.services import FRR_K8S, SPEAKER, SpeakerFacts
 from speaker.config import Settings
 from speaker.net.calls import Calls
 from speaker.peers.node import NodePeer
@@ -97,15 +98,13 @@ class Whereabouts:
             return None, ""
         if node.ready is False:
             return Reason.NOT_READY, ""
-        speakers = land.speakers if land else None
-        if speakers and not any(speaker.node == node.name and speaker.ready for speaker in speakers):
-            return Reason.SPEAKER_NOT_RUNNING, ""
         by_session = _by_session(peers)
         if by_session is not None and by_session[0] is Reason.SESSION_LOST:
             # That it ended says less than that nothing makes the node call us again.
             by_session = by_bgp_peers(node.name, land, ends) or by_session
         return (
-            self._by_calls(peers)
+            by_pods(node.name, land.speakers if land else None)
+            or self._by_calls(peers)
             or by_session
             or by_bgp_peers(node.name, land, ends)
             or self._by_other_port(peers, land)
@@ -157,6 +156,19 @@ def _by_session(peers: Collection[NodePeer]) -> tuple[Reason, str] | None:
         return Reason.REFUSED, last.ended.text
     said = last.ended.notification or last.ended.text
     return Reason.SESSION_LOST, f"{last.ended.cause}: {said}" if said else str(last.ended.cause)
+
+
+def by_pods(name: str, pods: Collection[SpeakerFacts] | None) -> tuple[Reason, str] | None:
+    """Which pod of MetalLB's is missing on this node; None where none is, or nothing is known of them."""
+    ready = [pod for pod in pods or () if pod.node == name and pod.ready]
+    if pods and not any(pod.component == SPEAKER for pod in ready):
+        return Reason.SPEAKER_NOT_RUNNING, ""
+    needs = any(pod.component == SPEAKER and pod.kind == FRR_K8S for pod in ready)
+    # Where there is none at all it runs in another namespace, of which we know nothing.
+    known = any(pod.component == FRR_K8S for pod in pods or ())
+    if needs and known and not any(pod.component == FRR_K8S for pod in ready):
+        return Reason.FRR_NOT_RUNNING, ""
+    return None
 
 
 def by_bgp_peers(name: str, land: Landscape | None, ends: set[tuple[str, int]]) -> tuple[Reason, str] | None:

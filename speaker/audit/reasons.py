@@ -25,6 +25,11 @@ class Reason(StrEnum):
         "speaker-not-running", True,
         "No ready pod of MetalLB's speaker is on this node: kubectl get pods -o wide in MetalLB's namespace.",
     )  # fmt: skip
+    FRR_NOT_RUNNING = (
+        "frr-k8s-not-running", True,
+        "The speaker runs, and no ready pod of frr-k8s, which dials for it, is on this node: kubectl get pods -o wide "
+        "in MetalLB's namespace.",
+    )  # fmt: skip
     NO_BGP_PEER = (
         "no-bgp-peer", True,
         "No BGPPeer for this node names our address and port: compare kubectl get bgppeers with onepeer check.",
@@ -60,7 +65,7 @@ class Reason(StrEnum):
     EXCLUDED = (
         "excluded", False,
         "Its label node.kubernetes.io/exclude-from-external-load-balancers keeps MetalLB from announcing from it. "
-        "Where MetalLB runs with --ignore-exclude-lb, set nodes.kubernetes.ignore_exclude_lb.",
+        "Where MetalLB has --ignore-exclude-lb and its pods do not show it, set nodes.kubernetes.ignore_exclude_lb.",
     )  # fmt: skip
     NOT_SELECTED = "not-selected", False, "nodes.kubernetes.selector leaves it out: change that, or the Node's labels."
     NO_OWN_ADDRESS = (
@@ -116,8 +121,8 @@ class Reason(StrEnum):
     NO_NODE = "no-node", True, "No node may announce it: look at the nodeSelectors of its BGPAdvertisement."
     OTHER_CLASS = (
         "other-class", False,
-        "Its loadBalancerClass is another implementation's. Where it is MetalLB's --lb-class, set "
-        "nodes.kubernetes.load_balancer_class.",
+        "Its loadBalancerClass is another implementation's. Where MetalLB has it as --lb-class and its pods do not "
+        "show that, set nodes.kubernetes.load_balancer_class.",
     )  # fmt: skip
     # ---- of a router
     ROUTER_DOWN = "router-session-down", True, "The router gets nothing: onepeer status says why."

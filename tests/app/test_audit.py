@@ -3,13 +3,16 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from speaker.audit.reasons import Reason
 from speaker.cluster.kube.bgppeers import PeerFacts
 from speaker.cluster.kube.landscape import Landscape
 from speaker.cluster.kube.nodes import NodeFacts
+from speaker.cluster.kube.services import SpeakerFacts
 from speaker.kept_since import FILE, KeptSince
 from speaker.serve.views import AuditView
-from speaker.whereabouts import by_bgp_peers
+from speaker.whereabouts import by_bgp_peers, by_pods
 from tests.app.stage import Stage, until
 
 PREFIX = "192.168.30.1/32"
@@ -72,7 +75,26 @@ def test_a_file_that_makes_no_sense_is_as_good_as_none(tmp_path: Path) -> None:
     assert KeptSince(tmp_path).load() == {("node", "b"): 3.0}
 
 
-# ---- what BGPPeers say of a node that never called
+# ---- what pods and BGPPeers say of a node that never called
+
+
+@pytest.mark.parametrize(
+    ("pods", "reason"),
+    [
+        ((), None),
+        ((("n2", "speaker", "native"),), Reason.SPEAKER_NOT_RUNNING),
+        ((("n1", "speaker", "native"),), None),
+        ((("n1", "speaker", "frr-k8s"),), None),  # frr-k8s runs where we do not look
+        ((("n1", "speaker", "frr-k8s"), ("n2", "frr-k8s", "")), Reason.FRR_NOT_RUNNING),
+        ((("n1", "speaker", "frr-k8s"), ("n1", "frr-k8s", "")), None),
+        ((("n1", "frr-k8s", ""),), Reason.SPEAKER_NOT_RUNNING),
+    ],
+)
+def test_the_pod_that_is_missing_is_named(pods: tuple[tuple[str, str, str], ...], reason: Reason | None) -> None:
+    """With frr-k8s, MetalLB's default since 0.16, it takes two."""
+    found = by_pods("n1", [SpeakerFacts(node, True, kind, component) for node, component, kind in pods])
+    assert (found and found[0]) == reason
+
 
 ENDS = {("192.168.3.10", 1790)}
 RACK = {"nodeSelectors": [{"matchLabels": {"rack": "r1"}}]}

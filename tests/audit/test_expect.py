@@ -10,7 +10,15 @@ from speaker.cluster.kube.bgppeers import PeerFacts
 from speaker.cluster.kube.landscape import Landscape
 from speaker.cluster.kube.nodes import EXCLUDED, NodeFacts
 from speaker.cluster.kube.pools import AdvertisementFacts, PoolFacts
-from speaker.cluster.kube.services import ServiceFacts, SliceFacts, service_facts, slice_facts, speaker_facts
+from speaker.cluster.kube.services import (
+    Flags,
+    ServiceFacts,
+    SliceFacts,
+    flags_of,
+    service_facts,
+    slice_facts,
+    speaker_facts,
+)
 from speaker.config import Kubernetes
 from speaker.settings_selector import parse_selector
 
@@ -195,6 +203,26 @@ def test_what_is_kept_of_objects() -> None:
     said = speaker_facts(pod)
     assert said is not None
     assert (said.node, said.ready, said.kind) == ("n1", True, "")
+
+
+@pytest.mark.parametrize(
+    ("args", "flags"),
+    [
+        ([], Flags()),
+        (["--port=7472", "--log-level=info"], Flags()),
+        (["--ignore-exclude-lb", "--lb-class=metallb.io/lb"], Flags(True, "metallb.io/lb")),
+        (["-ignore-exclude-lb=true", "-lb-class", "x"], Flags(True, "x")),
+        (["--ignore-exclude-lb=false", "--lb-class="], Flags()),
+    ],
+)
+def test_metallbs_own_flags_are_read_off_its_pods(args: list[str], flags: Flags) -> None:
+    """And stand in where the settings say nothing."""
+    spec = {"nodeName": "n1", "containers": [{"name": "speaker", "args": args}]}
+    speaker = speaker_facts({"metadata": {"labels": {"component": "speaker"}}, "spec": spec})
+    assert speaker is not None
+    assert flags_of([speaker]) == flags
+    filled = flags.fill(Kubernetes(load_balancer_class="own"))
+    assert (filled.load_balancer_class, filled.ignore_exclude_lb) == ("own", flags.ignore_exclude_lb)
 
 
 @pytest.mark.parametrize("keep", [service_facts, slice_facts, speaker_facts])

@@ -223,6 +223,7 @@ _GROUPS = {
     "ipaddresspools": "metallb.io/v1beta1",
     "bgpadvertisements": "metallb.io/v1beta1",
     "bgppeers": "metallb.io/v1beta2",
+    "bfdprofiles": "metallb.io/v1beta1",
     "endpointslices": "discovery.k8s.io/v1",
     "events": "events.k8s.io/v1",
     "leases": "coordination.k8s.io/v1",

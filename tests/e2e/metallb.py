@@ -20,7 +20,7 @@ RELOADER = Path("/etc/frr_reloader")
 FILES = {
     "vtysh.conf": "service integrated-vtysh-config\n",
     "frr.conf": "frr defaults traditional\nhostname Router\nline vty\n",
-    "daemons": "bgpd=yes\n",
+    "daemons": "bgpd=yes\nbfdd=yes\n",
 }
 READY = ("wait", "--for=condition=established", "--timeout=60s", "crd", "--all")
 
@@ -93,9 +93,9 @@ class NodeSpeaker:
     def output(self) -> str:
         return "\n".join(process.output() for process in self._processes)
 
-    def vtysh(self, command: str) -> str:
+    def vtysh(self, command: str, daemon: str = "bgpd") -> str:
         """Ask the FRR of a node in frr-k8s mode."""
-        return run(["vtysh", "--vty_socket", str(self._home / "run"), "-d", "bgpd", "-c", command])
+        return run(["vtysh", "--vty_socket", str(self._home / "run"), "-d", daemon, "-c", command])
 
     def dial_now(self) -> None:
         """What FRR does by itself every 120 s: it tries its neighbors again. Native speakers need no such help.
@@ -130,6 +130,7 @@ class NodeSpeaker:
         self._start_over(home, "/usr/lib/frr/zebra", "-A", "127.0.0.1")
         # As frr-k8s has it by default: nobody can dial it.
         self._start_over(home, "/usr/lib/frr/bgpd", "-A", "127.0.0.1", "-p", "0")
+        self._start_over(home, "/usr/lib/frr/bfdd", "-A", "127.0.0.1")
         self._start_over(home, "bash", str(source / "frr-tools/reloader/frr-reloader.sh"), own_tmp=True)
         options = (f"--node-name={self.host.name}", f"--namespace={FRR_K8S}")
         self._start_over(home, str(self.metallb.programs / "frr-k8s"), *options)

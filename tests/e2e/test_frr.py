@@ -9,8 +9,8 @@ import pytest
 from tests.e2e import objects
 from tests.e2e.apiserver import Refused, path_of
 from tests.e2e.objects import METALLB
-from tests.e2e.world import FRR_SOON, NATIVE, PORT, SOON, TRAEFIK, World
-from tests.lab import Banner, flows, holds_for, wait_until
+from tests.e2e.world import ASN, FRR_SOON, NATIVE, PORT, ROUTER, SOON, TRAEFIK, World
+from tests.lab import Banner, Onepeer, flows, holds_for, wait_until
 
 NODE, NEWCOMER = "leviathan3", "leviathan2"
 OURS = "onepeer-192-168-3-31"
@@ -110,6 +110,36 @@ def test_a_webhook_that_takes_no_connect_time_gets_none(frr_only: World) -> None
         wait_until(lambda: _connect_time(frr_only) is None, FRR_SOON, "the peer is made without", every=0.2)
     finally:
         frr_only.cluster.kubectl("delete", "-f", "-", stdin=json.dumps(WEBHOOK))
+
+
+def test_a_node_has_the_bfd_that_its_bgppeer_names(frr_only: World) -> None:
+    """A BFDProfile, Onepeer beside the cluster on a host without a bfdd, and frr-k8s does the rest."""
+    world, host = frr_only, frr_only.stranger
+    profile = objects.metallb("BFDProfile", "onepeer", {"transmitInterval": 100})
+    world.cluster.apply(profile)
+    cluster = {"kubeconfig": str(world.cluster.kubeconfig), "bgp_peers": {"bfd_profile": "onepeer"}}
+    settings = {
+        "asn": ASN,
+        "listen": {"addresses": [host.v4]},
+        "routers": [{"address": ROUTER}],
+        "nodes": {"kubernetes": cluster, "bfd": {}, "probe": "0s"},
+        "http": None,
+    }
+    onepeer = Onepeer(host, settings, [])
+    onepeer.start()
+    try:
+        wait_until(lambda: NODE in str(onepeer.events("bfd_up")), FRR_SOON, "BFD is Up", seen=onepeer.output)
+        wait_until(lambda: _bfd(world) == [(host.v4, "up", 100)], SOON, "FRR has it by the profile")
+        holds_for(lambda: not onepeer.events("session_ended"), 1, "BGP stays up with it")
+    finally:
+        onepeer.kill()
+        world.cluster.delete("bgppeers", f"onepeer-{host.v4.replace('.', '-')}", METALLB)
+        world.cluster.delete("bfdprofiles", "onepeer", METALLB)
+
+
+def _bfd(world: World) -> list[tuple[str, str, int]]:
+    shown = json.loads(world.speakers[NODE].vtysh("show bfd peers json", "bfdd"))
+    return [(one["peer"], one["status"], one["transmit-interval"]) for one in shown]
 
 
 def _is_refused(world: World) -> bool:

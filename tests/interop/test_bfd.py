@@ -123,6 +123,7 @@ def test_on_a_node_of_its_own_onepeer_leaves_the_port_to_the_nodes_speaker(net: 
     onepeer = net.onepeer(nodes=NODES, roster=[{"name": "self", "addresses": [host.v4]}], router_id="192.0.2.1")
     (said,) = wait_until(lambda: onepeer.events("bfd_off"), SOON, "it is told", seen=onepeer.output)
     assert "this host is the node self" in said["why"]
+    assert any("this host is the node self" in one for one in answer(onepeer.socket, "status")["warnings"])
     with host.socket(4, socket.SOCK_DGRAM) as theirs:
         theirs.bind(("0.0.0.0", 3784))
 

@@ -45,8 +45,11 @@ def steps(
 
 def test_where_metallb_ignores_the_exclusion_label_every_node_is_to_dial() -> None:
     """No selector at all, unless the settings have one."""
-    (peer, *_) = wanted_peers(settings(nodes={"kubernetes": {"ignore_exclude_lb": True}}), "leviathan1", "leviathan1")
+    (peer,) = wanted_peers(PLAIN, everywhere=True)
     assert "nodeSelectors" not in peer["spec"]
+    for said in (True, False):
+        (peer, *_) = wanted_peers(settings(nodes={"kubernetes": {"ignore_exclude_lb": said}}), everywhere=not said)
+        assert ("nodeSelectors" in peer["spec"]) is not said
 
 
 def test_a_peer_says_what_metallb_needs_and_no_more() -> None:

@@ -26,8 +26,8 @@ def addresses(found: Roster) -> dict[str, list[str]]:
     return {node.name: [str(address) for address in node.addresses] for node in found.nodes}
 
 
-def test_nodes_with_the_exclusion_label_are_let_in_where_metallb_ignores_it() -> None:
-    """As its speakers' own flag has it."""
+def test_nodes_with_the_exclusion_label_are_let_in_where_the_settings_say_so() -> None:
+    """Whatever MetalLB's pods show."""
     labelled = node("a", "192.168.3.31", labels=(("node.kubernetes.io/exclude-from-external-load-balancers", ""),))
     assert addresses(roster(labelled)) == {}
     let_in = roster(labelled, kubernetes={"ignore_exclude_lb": True})

@@ -16,6 +16,7 @@ from speaker.cluster.kube.events import About, Alarm, AlarmTeller, Reason, Telle
 from speaker.cluster.kube.nodes import NodeFacts
 from speaker.cluster.kube.pools import AdvertisementFacts, PoolFacts
 from speaker.cluster.kube.saved import Said
+from speaker.cluster.kube.services import Flags
 from speaker.cluster.kube.view import Item, Mirrors, View
 from speaker.settings_selector import parse_selector
 from tests.kube.settings import settings
@@ -66,6 +67,32 @@ def test_nothing_is_told_before_a_listing_is_whole() -> None:
     cluster.list_pools("10.9.0.0/24")
     assert cluster.kinds() == ["Allowed"]
     assert cluster.kinds() == []
+
+
+EXCLUDED = {"node.kubernetes.io/exclude-from-external-load-balancers": ""}
+
+
+def test_a_node_with_the_exclusion_label_may_peer_where_metallbs_speakers_ignore_that() -> None:
+    """As their pods say; and over a start without the API server, too, when the pods are not known."""
+    cluster = Cluster()
+    node = _node("a", 1)
+    node["metadata"]["labels"] = EXCLUDED
+    cluster._page(cluster.mirrors.nodes, [node])
+    (roster,) = cluster.look()
+    assert isinstance(roster, Roster)
+    assert not roster.nodes
+    container = {"args": ["--port=7472", "--ignore-exclude-lb"]}
+    pod = {"metadata": {"name": "s", "labels": {"component": "speaker"}}, "spec": {"nodeName": "a"}}
+    pod["spec"]["containers"] = [container]  # type: ignore[index]
+    cluster._page(cluster.mirrors.speakers, [pod])
+    (roster,) = cluster.look()
+    assert isinstance(roster, Roster)
+    assert list(roster.by_name) == ["a"]
+    later = Cluster()
+    later.view.remember(cluster.view.said)
+    (roster,) = later.look()
+    assert isinstance(roster, Roster)
+    assert list(roster.by_name) == ["a"]
 
 
 def test_a_change_is_told_once() -> None:
@@ -163,6 +190,7 @@ SAID = Said(
             "a", ("p",), (parse_selector("zone in (a,b),!c"),), False, 24, 64, services=(parse_selector("a=b"),)
         ),
     ),
+    Flags(True, "metallb.io/lb"),
     1e9,
 )
 
@@ -173,6 +201,7 @@ def test_what_was_saved_is_what_is_read(tmp_path: Path) -> None:
     assert found is not None
     assert found.nodes == SAID.nodes
     assert found.pools == SAID.pools
+    assert found.flags == SAID.flags
     assert found.advertisements is not None
     assert SAID.advertisements is not None
     was, now = SAID.advertisements[0].selectors[0], found.advertisements[0].selectors[0]

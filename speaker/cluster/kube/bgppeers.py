@@ -113,8 +113,11 @@ def peer_facts(item: Object) -> PeerFacts:
     )
 
 
-def wanted_peers(settings: Settings, replica: str = "", node: str = "", *, frr: bool = False) -> list[Object]:
-    """The BGPPeers that these settings ask for, as they would be written by hand. `frr`: no speaker is native."""
+def wanted_peers(
+    settings: Settings, replica: str = "", node: str = "", *, frr: bool = False, everywhere: bool = False
+) -> list[Object]:
+    """The BGPPeers that these settings ask for, as they would be written by hand. `frr`: no speaker is native.
+    `everywhere`: MetalLB announces from nodes with Kubernetes' exclusion label, too."""
     assert settings.nodes.kubernetes is not None
     firsts: dict[int, Address] = {}
     for address in settings.listen.addresses:
@@ -131,7 +134,7 @@ def wanted_peers(settings: Settings, replica: str = "", node: str = "", *, frr: 
                 "labels": labels,
                 **annotations,
             },
-            "spec": _spec(address, settings, frr=frr),
+            "spec": _spec(address, settings, frr=frr, everywhere=everywhere),
         }
         for address in firsts.values()
     ]
@@ -142,10 +145,12 @@ def peer_name(address: Address) -> str:
     return "onepeer-" + address.exploded.replace(".", "-").replace(":", "-")
 
 
-def _spec(address: Address, settings: Settings, *, frr: bool) -> dict[str, Any]:
+def _spec(address: Address, settings: Settings, *, frr: bool, everywhere: bool) -> dict[str, Any]:
     kubernetes = settings.nodes.kubernetes
     assert kubernetes is not None
-    requirements = [] if kubernetes.ignore_exclude_lb else [Requirement(EXCLUDED, Operator.MISSING)]
+    said = kubernetes.ignore_exclude_lb
+    everywhere = everywhere if said is None else said
+    requirements = [] if everywhere else [Requirement(EXCLUDED, Operator.MISSING)]
     if kubernetes.selector is not None:
         requirements += kubernetes.selector.requirements
     expressions = [requirement.expression() for requirement in requirements]
@@ -190,13 +195,19 @@ class PeerKeeper:
         now: float,
         *,
         frr: bool | None = None,
+        everywhere: bool | None = None,
     ) -> Iterator[Apply | Remove]:
         """`present` by name; `nodes`: each Node of the cluster and whether it is Ready, None while not known for sure;
-        `up`: nodes with a session; `frr`: whether every speaker of MetalLB is of an FRR kind, None as `nodes`."""
+        `up`: nodes with a session; `frr`: whether every speaker of MetalLB is of an FRR kind, None as `nodes`;
+        `everywhere` as for `wanted_peers`, None while not known: then it is left as it is."""
         own_node = self._replica if nodes and self._replica in nodes else ""
         if frr is None:
             frr = any(peer.ours and peer.says_connect_time for peer in present.values())
-        bodies = wanted_peers(self._settings, self._replica, own_node, frr=frr)
+        if everywhere is None:
+            names = {str(body["metadata"]["name"]) for body in wanted_peers(self._settings)}
+            mine = [peer for name, peer in present.items() if name in names and peer.ours]
+            everywhere = any(not _leaves_out_excluded(peer) for peer in mine)
+        bodies = wanted_peers(self._settings, self._replica, own_node, frr=frr, everywhere=everywhere)
         wanted = {str(body["metadata"]["name"]): body for body in bodies}
         touch = self._touches(nodes, up, now)
         for name, body in wanted.items():
@@ -259,6 +270,12 @@ class PeerKeeper:
             since = self._missing_since[name] = missing.get(name, now)
             if now - since >= GONE:
                 yield Remove(name, f"its node {facts.node} is gone")
+
+
+def _leaves_out_excluded(peer: PeerFacts) -> bool:
+    selectors = peer.spec.get("nodeSelectors")
+    found = [_dict(one).get("matchExpressions") for one in selectors] if isinstance(selectors, list) else []
+    return any(_dict(one).get("key") == EXCLUDED for said in found if isinstance(said, list) for one in said)
 
 
 def _end(body: Object) -> tuple[str, int]:

@@ -62,10 +62,13 @@ def facts(item: Object) -> NodeFacts:
     )
 
 
-def make_roster(found: Iterable[NodeFacts], settings: Settings, before: Roster) -> Roster:
-    """The roster of these Nodes beside these settings. `before` is the one in force: who has an address keeps it."""
+def make_roster(
+    found: Iterable[NodeFacts], settings: Settings, before: Roster, kubernetes: Kubernetes | None = None
+) -> Roster:
+    """The roster of these Nodes beside these settings. `before` is the one in force: who has an address keeps it.
+    `kubernetes`: the settings' own, filled with what MetalLB's speakers say."""
     notes: list[str] = []
-    kubernetes = settings.nodes.kubernetes or Kubernetes()
+    kubernetes = kubernetes or settings.nodes.kubernetes or Kubernetes()
     selected = [
         node
         for node in sorted(found, key=lambda node: node.name)
@@ -87,7 +90,7 @@ def make_roster(found: Iterable[NodeFacts], settings: Settings, before: Roster) 
 
 def is_excluded(node: NodeFacts, kubernetes: Kubernetes) -> bool:
     """Whether Kubernetes' own label keeps load balancers from it."""
-    return EXCLUDED in dict(node.labels) and not kubernetes.ignore_exclude_lb
+    return not kubernetes.ignore_exclude_lb and EXCLUDED in dict(node.labels)
 
 
 def is_selected(node: NodeFacts, kubernetes: Kubernetes) -> bool:

@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 from speaker import state
 from speaker.cluster.kube.nodes import NodeFacts
 from speaker.cluster.kube.pools import AdvertisementFacts, PoolFacts
+from speaker.cluster.kube.services import Flags
 from speaker.settings_selector import LabelSelector, Operator, Requirement
 
 T = TypeVar("T")
@@ -31,6 +32,7 @@ class Said:
     nodes: tuple[NodeFacts, ...] | None = None
     pools: tuple[PoolFacts, ...] | None = None
     advertisements: tuple[AdvertisementFacts, ...] | None = None
+    flags: Flags | None = None
     at: float = dataclasses.field(default=0.0, compare=False)
     """Wall clock."""
 
@@ -50,6 +52,7 @@ def load(folder: Path) -> Said | None:
             nodes=_all(body["nodes"], _node),
             pools=_all(body["pools"], _pool),
             advertisements=_all(body["advertisements"], _advertisement),
+            flags=None if body["flags"] is None else Flags(**body["flags"]),
             at=float(body["at"]),
         )
     except (ValueError, TypeError, KeyError, AttributeError):

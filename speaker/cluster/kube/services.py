@@ -5,10 +5,12 @@ What is kept is what MetalLB's own decision is made of (v0.15.2, speaker/bgp_con
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from speaker.cluster.kube.client import Object, Resource
+from speaker.config import Kubernetes
 
 SERVICES: Final = Resource("", "v1", "services")
 SLICES: Final = Resource("discovery.k8s.io", "v1", "endpointslices")
@@ -16,6 +18,10 @@ SLICES: Final = Resource("discovery.k8s.io", "v1", "endpointslices")
 SERVICE_NAME: Final = "kubernetes.io/service-name"
 COMPONENTS: Final = ("component", "app.kubernetes.io/component")
 """Labels that say `speaker`: MetalLB's manifests have the first, its Helm chart the second."""
+SPEAKER: Final = "speaker"
+FRR_K8S: Final = "frr-k8s"
+"""The components: with the kind `frr-k8s` a speaker only writes what the pods of frr-k8s do. MetalLB's manifests and
+its chart have these in its own namespace."""
 BGP_TYPE: Final = "METALLB_BGP_TYPE"
 
 
@@ -46,13 +52,28 @@ class SliceFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Flags:
+    """How a speaker was started, as far as it decides what it announces."""
+
+    ignore_exclude_lb: bool = False
+    lb_class: str | None = None
+
+    def fill(self, kubernetes: Kubernetes) -> Kubernetes:
+        """These settings, with the flags where they say nothing."""
+        seen = {"ignore_exclude_lb": self.ignore_exclude_lb, "load_balancer_class": self.lb_class}
+        return kubernetes.model_copy(update={key: seen[key] for key in seen if getattr(kubernetes, key) is None})
+
+
+@dataclass(frozen=True, slots=True)
 class SpeakerFacts:
-    """What is kept of a pod of MetalLB's speaker."""
+    """What is kept of a pod of MetalLB's speaker, or of frr-k8s."""
 
     node: str
     ready: bool
     kind: str
     """`native`, `frr`, `frr-k8s`; empty where its container does not say."""
+    component: str = SPEAKER
+    flags: Flags = Flags()
 
 
 def pods_in(namespace: str) -> Resource:
@@ -94,12 +115,22 @@ def slice_facts(item: Object) -> SliceFacts | None:
 
 
 def speaker_facts(item: Object) -> SpeakerFacts | None:
-    """What is kept of a pod that has a name; None for one that is no speaker, or has no node."""
+    """What is kept of a pod that has a name; None for one of neither component, or without a node."""
     labels, spec = _dict(_dict(item.get("metadata")).get("labels")), _dict(item.get("spec"))
-    node = spec.get("nodeName")
-    if "speaker" not in [labels.get(label) for label in COMPONENTS] or not isinstance(node, str):
+    node, said = spec.get("nodeName"), [labels.get(label) for label in COMPONENTS]
+    component = next((one for one in (SPEAKER, FRR_K8S) if one in said), None)
+    if component is None or not isinstance(node, str):
         return None
-    return SpeakerFacts(node, _is_ready(item), _kind(spec))
+    return SpeakerFacts(node, _is_ready(item), _kind(spec), component, _flags(spec))
+
+
+def flags_of(speakers: Iterable[SpeakerFacts]) -> Flags:
+    """Those of MetalLB as a whole: what one speaker has all will have, once a rollout is over."""
+    found = [speaker.flags for speaker in speakers if speaker.component == SPEAKER]
+    return Flags(
+        any(flags.ignore_exclude_lb for flags in found),
+        next((flags.lb_class for flags in found if flags.lb_class is not None), None),
+    )
 
 
 def _can_serve(conditions: dict[str, Any]) -> bool:
@@ -122,6 +153,19 @@ def _kind(spec: dict[str, Any]) -> str:
             if variable.get("name") == BGP_TYPE:
                 return str(variable.get("value", ""))
     return ""
+
+
+def _flags(spec: dict[str, Any]) -> Flags:
+    """Of the container's arguments, as Go's `flag` reads them: one hyphen or two, a value behind `=` or next to it."""
+    said: dict[str, str] = {}
+    for container in map(_dict, _list(spec.get("containers"))):
+        words = [str(word) for word in (*_list(container.get("command")), *_list(container.get("args")))]
+        for at, word in enumerate(words):
+            name, equals, value = word.lstrip("-").partition("=")
+            if word.startswith("-"):
+                said[name] = value if equals else (words[at + 1] if at + 1 < len(words) else "")
+    ignores = said.get("ignore-exclude-lb")
+    return Flags(ignores is not None and ignores.lower() not in ("false", "f", "0"), said.get("lb-class") or None)
 
 
 def _name(metadata: dict[str, Any]) -> str:

@@ -19,6 +19,7 @@ from speaker.cluster.bell import Bell
 from speaker.cluster.kube.bgppeers import FRR_KINDS, MANAGER, Apply, PeerKeeper, Remove, peers_in
 from speaker.cluster.kube.client import Api, ApiError, Why
 from speaker.cluster.kube.events import EVENTS, Alarm, AlarmTeller, Teller, Told, event_body
+from speaker.cluster.kube.services import SPEAKER, flags_of
 from speaker.cluster.kube.view import Mirrors
 from speaker.config import Settings
 from speaker.log import LogEvent
@@ -105,16 +106,19 @@ class Steward:
             self._log.info(LogEvent.BGP_PEER_LEFT, names=foreign)
         self._foreign = foreign
         up = [name for name, why in seen.nodes.items() if why is None]
-        return list(keeper.decide(present, nodes, up, self._clock(), frr=self._frr()))
+        speakers = mirrors.speakers.objects.values()
+        everywhere = flags_of(speakers).ignore_exclude_lb if speakers else None
+        return list(keeper.decide(present, nodes, up, self._clock(), frr=self._frr(), everywhere=everywhere))
 
     def _frr(self) -> bool | None:
         """Whether every speaker of MetalLB is of an FRR kind; None where that is not known for sure."""
         speakers = self._mirrors.speakers
         if self._clock() < self._native_until:
             return False
-        if speakers.trouble is not None or not speakers.objects:
+        kinds = {speaker.kind for speaker in speakers.objects.values() if speaker.component == SPEAKER}
+        if speakers.trouble is not None or not kinds:
             return None
-        return all(speaker.kind in FRR_KINDS for speaker in speakers.objects.values())
+        return kinds <= set(FRR_KINDS)
 
     async def tell_events(self) -> NoReturn:
         """Events on Nodes and Services, for ever."""

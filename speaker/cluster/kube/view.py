@@ -25,14 +25,16 @@ from speaker.cluster.kube.nodes import NodeFacts, facts, make_roster
 from speaker.cluster.kube.pools import AdvertisementFacts, PoolFacts, advertisement_facts, make_allowed, pool_facts
 from speaker.cluster.kube.saved import Said
 from speaker.cluster.kube.services import (
+    Flags,
     ServiceFacts,
     SliceFacts,
     SpeakerFacts,
+    flags_of,
     service_facts,
     slice_facts,
     speaker_facts,
 )
-from speaker.config import Settings
+from speaker.config import Kubernetes, Settings
 
 Item = Roster | Allowed | RosterProblem
 
@@ -106,6 +108,7 @@ class View:
             said.nodes if said.nodes is not None else saved.nodes,
             said.pools if said.pools is not None else saved.pools,
             said.advertisements if said.advertisements is not None else saved.advertisements,
+            said.flags if said.flags is not None else saved.flags,
             saved.at,
         )
 
@@ -132,6 +135,7 @@ class View:
             tuple(nodes.objects.values()) if nodes.objects else old.nodes,
             tuple(pools.objects.values()) if pools.whole else old.pools,
             tuple(advertisements.objects.values()) if advertisements.whole else old.advertisements,
+            flags_of(mirrors.speakers.objects.values()) if mirrors.speakers.objects else old.flags,
             old.at,
         )
 
@@ -139,7 +143,8 @@ class View:
         if self.said.nodes is None:
             return None
         before = self._roster or Roster()
-        roster = make_roster(self.said.nodes, self._settings, before)
+        kubernetes = (self.said.flags or Flags()).fill(self._settings.nodes.kubernetes or Kubernetes())
+        roster = make_roster(self.said.nodes, self._settings, before, kubernetes)
         same = self._roster is not None and (roster, roster.notes) == (before, before.notes)
         self._roster = roster
         return roster if again or not same else None
