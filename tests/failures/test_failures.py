@@ -2,10 +2,13 @@
 
 import pytest
 
+from tests.e2e import objects
 from tests.failures.measure import measure
 from tests.failures.rows import ROWS, Row
-from tests.failures.world import NODES, World
+from tests.failures.world import NODES, REPLICAS, World
 from tests.lab import wait_until
+
+DEAF = "table inet deaf { chain in { type filter hook input priority 0; policy accept;\ntcp sport 1791 drop\n}\n}\n"
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.spares and not row.lasts], ids=lambda row: row.name)
@@ -13,6 +16,29 @@ def test_nothing_is_lost_by_what_happens_to_onepeer(world: World, row: Row) -> N
     """No packet of a node that is there, and no flap of the router's session."""
     outcome = measure(world, row)
     assert (outcome.lost, outcome.flaps) == (0, 0), outcome
+
+
+def test_a_follower_that_knows_too_little_opens_the_session_anew_at_once(world: World) -> None:
+    """It had not heard of what the leader said last, and the router has: the way is `reclaim`, and the router takes the
+    new session although it believes in the old one."""
+    world.wait_whole()
+    world.wait_hot()
+    leader = world.leader()
+    assert leader is not None
+    others = [world.hosts[name] for name in REPLICAS if name != leader]
+    seen, flaps = {name: len(world.replicas[name].output()) for name in REPLICAS}, world.router.flaps()
+    for host in others:
+        host.run("sh", "-c", f"printf '{DEAF}' | nft -f -")
+    world.cluster.apply(objects.endpoints("gitea", *NODES), objects.service("gitea", "192.168.30.2"))
+    wait_until(lambda: world.router_host.route("192.168.30.2/32"), 10, "the router has the new service")
+    world.hosts[leader].unplug()
+    world.wait_whole(without=[leader])
+    ways = {way for name in REPLICAS if name != leader for way in world.replicas[name].ways(seen[name])}
+    for host in others:
+        host.run("nft", "delete", "table", "inet", "deaf")
+    world.hosts[leader].plug()
+    world.wait_whole()
+    assert (ways, world.router.flaps() - flaps) == ({"reclaim"}, 1)
 
 
 def test_another_host_with_the_leaders_address_is_named(world: World) -> None:
