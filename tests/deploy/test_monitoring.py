@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ import yaml
 
 from speaker.audit.reasons import Reason
 from speaker.serve.metrics import ROWS, Scrape, exposition
+from tests.conftest import ROOT
 from tests.serve.example import Example, busy
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -24,10 +24,15 @@ DASHBOARD: dict[str, Any] = json.loads((DEPLOY / "grafana/onepeer.json").read_te
 OF_THE_PROCESS = {"process_cpu_seconds_total", "process_resident_memory_bytes"}
 
 
+@pytest.fixture(scope="module")
+def prometheus() -> None:
+    """Debian's Prometheus is installed, with its promtool."""
+    done = subprocess.run([ROOT / "scripts/debian", "prometheus"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"scripts/debian prometheus: {done.stdout}{done.stderr}"
+
+
 def promtool(*words: str, given: bytes = b"") -> None:
     """Run it; what it complains about fails the test."""
-    if shutil.which("promtool") is None:
-        pytest.skip("no promtool: scripts/debian prometheus")
     done = subprocess.run(["promtool", *words], input=given, capture_output=True, check=False)
     assert done.returncode == 0, (done.stdout + done.stderr).decode()
 
@@ -44,7 +49,7 @@ def known() -> set[str]:
 # ---- metrics and alerts
 
 
-def test_the_metrics_are_named_as_prometheus_asks() -> None:
+def test_the_metrics_are_named_as_prometheus_asks(prometheus: None) -> None:
     """By its own linter, every metric with a sample."""
     source = Example(counted=busy())
     text, _ = exposition(Scrape(source.status(), source.nodes(), source.audit(), source.counters(), True))
@@ -53,7 +58,7 @@ def test_the_metrics_are_named_as_prometheus_asks() -> None:
     promtool("check", "metrics", given=text)
 
 
-def test_every_alert_fires_when_it_should_and_not_otherwise() -> None:
+def test_every_alert_fires_when_it_should_and_not_otherwise(prometheus: None) -> None:
     """By promtool's unit tests, and none is without one in which it fires."""
     promtool("check", "rules", str(ALERTS))
     promtool("test", "rules", str(ALERTS_TEST))
