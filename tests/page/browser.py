@@ -51,6 +51,8 @@ class Browser:
         async with session.get(f"http://127.0.0.1:{self.port}/json") as answer:
             pages = [one for one in await answer.json() if one["type"] == "page"]
         self._socket = await session.ws_connect(pages[0]["webSocketDebuggerUrl"], max_msg_size=64 << 20)
+        await self.call("Log.clear")  # it would tell again what an earlier page was told
+        self.errors.clear()
         for domain in ("Page", "Runtime", "Log"):
             await self.call(f"{domain}.enable")
         await self.resize(width, height)
