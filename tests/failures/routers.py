@@ -56,12 +56,14 @@ class Variant:
     """Where its sessions go to. One = a line with ADD-PATH; more = so many lines without."""
     address: str = ROUTER
     """Where they come from."""
+    password: str | None = None
+    """Of TCP MD5 (RFC 2385)."""
 
     def build(self, host: Host) -> CountingFRR | CountingBIRD:
         """The router with its neighbor lines."""
-        router = self.kind(
-            host, ASN, [Peer(lane, ASN, add_path=self.lanes == 1, families=(4,)) for lane in self.addresses]
-        )
+        add_path = self.lanes == 1
+        peers = [Peer(lane, ASN, password=self.password, add_path=add_path, families=(4,)) for lane in self.addresses]
+        router = self.kind(host, ASN, peers)
         router.graceful = self.graceful
         return router
 
@@ -76,6 +78,7 @@ VARIANTS = (
     Variant("FRR, graceful restart", CountingFRR, True, LANES[:1]),
     Variant("FRR, 4 lanes", CountingFRR, False, LANES),
     Variant("FRR, over IPv6", CountingFRR, False, OVER_IPV6, ROUTER6),
+    Variant("FRR, TCP MD5", CountingFRR, False, LANES[:1], password="blue-lantern"),
     Variant("BIRD", CountingBIRD, False, LANES[:1]),
     Variant("BIRD, graceful restart", CountingBIRD, True, LANES[:1]),
     Variant("BIRD, 4 lanes", CountingBIRD, False, LANES),

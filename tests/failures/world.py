@@ -30,6 +30,10 @@ class Replica(Onepeer):
 
     def __init__(self, world: "World", host: Host) -> None:
         router = {"address": world.variant.address, "local_addresses": list(world.variant.addresses)}
+        if world.variant.password is not None:
+            key = host.folder / "router.key"
+            key.write_text(world.variant.password)
+            router["password_file"] = str(key)
         tree = {
             "asn": ASN,
             "listen": {"addresses": [host.v4]},
