@@ -48,6 +48,9 @@ half of it for one with few nodes."""
 HANDOVER: Final = 2.0
 """Seconds for the leader before to hand over, at most. It takes milliseconds."""
 
+PATIENCE: Final = 5.0
+"""Seconds for which a leader that stops waits for another to take over: sessions go on meanwhile. A pod has 10 s."""
+
 UNFIT: Final = 1.5
 """Seconds for which a leader must be worse than a follower before it hands over."""
 
@@ -343,7 +346,10 @@ class Lead:
             follower.link.send(Kind.OFFER, b"")
 
     async def stop(self) -> bool:
-        """Hands over, where somebody can go on; whether that was done. Else sessions and addresses stay as they are."""
+        """Hands over, where somebody can go on; whether that was done. Else sessions and addresses stay as they are.
+
+        Where it takes too long nothing is said to the router, and the other goes on as if we had been killed.
+        """
         self._stopping = True
         self._gone.clear()
         self.candidate.wants = False
@@ -354,11 +360,13 @@ class Lead:
             return self.role is not Role.LEADS
         await self._offer(follower)
         with suppress(TimeoutError):
-            async with asyncio.timeout(HANDOVER):
+            async with asyncio.timeout(PATIENCE):
                 await self._gone.wait()
         async with self._busy:
+            if self.role is Role.LEADS:
+                await self._lose("nobody took over in time")
             await self._goodbyes.keep([])
-        return self.role is not Role.LEADS
+        return True
 
     async def close(self) -> None:
         """After the end of the sessions: the addresses go, and the Lease is free."""

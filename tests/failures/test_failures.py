@@ -1,5 +1,7 @@
 """The short form: each failure once, on FRR without graceful restart, with what must hold as assertions."""
 
+import signal
+
 import pytest
 
 from tests.e2e import objects
@@ -16,6 +18,25 @@ def test_nothing_is_lost_by_what_happens_to_onepeer(world: World, row: Row) -> N
     """No packet of a node that is there, and no flap of the router's session."""
     outcome = measure(world, row)
     assert (outcome.lost, outcome.flaps) == (0, 0), outcome
+
+
+def test_a_leader_that_stops_while_the_others_are_too_busy_is_gone_on_from(world: World) -> None:
+    """Nobody answers it for as long as it may wait: it ends without a word to the router."""
+    world.wait_whole()
+    world.wait_hot()
+    leader = world.leader()
+    assert leader is not None
+    others = [world.replicas[name] for name in REPLICAS if name != leader]
+    seen, flaps = [len(other.output()) for other in others], world.router.flaps()
+    for other in others:
+        other.signal(signal.SIGSTOP)
+    world.replicas[leader].stop()
+    for other in others:
+        other.signal(signal.SIGCONT)
+    world.wait_whole()
+    ways = {way for other, at in zip(others, seen, strict=True) for way in other.ways(at)}
+    world.replicas[leader].start()
+    assert (ways, world.router.flaps()) == ({"transplant"}, flaps)
 
 
 def test_a_follower_that_knows_too_little_opens_the_session_anew_at_once(world: World) -> None:
