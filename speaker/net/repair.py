@@ -3,7 +3,7 @@
 `peek` tells what another host needs to know in advance. A planned handover reads the numbers of the connection at rest
 (`numbers`); an unplanned one asks the peer for them: a SYN on an established connection is answered with a challenge
 ACK (RFC 5961 4), which has them all (`Challenge`). `rebuild` makes the socket. What the peer has not acknowledged is
-the caller's to write again. Needs CAP_NET_ADMIN, the challenge CAP_NET_RAW as well. Measured in docs/availability.md.
+the caller's to write again. Needs CAP_NET_ADMIN, the challenge CAP_NET_RAW as well. Measured in docs/failures.md.
 """
 
 import contextlib
