@@ -5,6 +5,7 @@ import base64
 import itertools
 import json
 import time
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import aiohttp
@@ -19,6 +20,8 @@ FLAGS = (
     "--no-first-run",
     "--remote-debugging-port=0",
 )
+URL = "http://127.0.0.1:9790/"
+WIDE, HIGH = 1100, 760
 SOON = 30.0
 """Seconds that a browser may take on a busy machine."""
 
@@ -57,6 +60,18 @@ class Browser:
             await self.call(f"{domain}.enable")
         await self.resize(width, height)
         await self.call("Page.navigate", url=url)
+
+    def look(self, story: Callable[["Browser"], Coroutine[None, None, None]]) -> None:
+        """Run a story with Onepeer's page open; what the console complained about by its end fails."""
+
+        async def body() -> None:
+            async with aiohttp.ClientSession() as session:
+                await self.open(session, URL, WIDE, HIGH)
+                await self.until("document.getElementById('health').textContent !== 'asking'", "the page has an answer")
+                await story(self)
+                assert self.errors == []
+
+        self._host.inside(asyncio.run, body())
 
     async def resize(self, width: int, height: int) -> None:
         """As a phone or a screen would have it."""

@@ -1,15 +1,13 @@
 """The status page in a real browser: live, red with the reason, green again, and fit for a phone."""
 
 import asyncio
-import os
 import re
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import aiohttp
 import pytest
 
 from tests.conftest import ROOT
@@ -17,9 +15,7 @@ from tests.interop.network import CONVERGED, PREFIX, Network
 from tests.lab import BIRD, Lab, Onepeer, OpenBGPD
 from tests.page.browser import Browser
 
-PICTURE = ROOT / "docs" / "status.png"
-URL = "http://127.0.0.1:9790/"
-WIDE, HIGH, PHONE = 1100, 760, 390
+PHONE = 390
 TOO_WIDE = """[...document.querySelectorAll('main *, header *, footer *')].filter((one) => !one.closest('#scroll')
     && one.getBoundingClientRect().right > innerWidth).map((one) => one.outerHTML)"""
 HOSTILE = "<img src=x onerror=window.hostile=1>"
@@ -47,19 +43,6 @@ def browser(net: Network) -> Browser:
     return made
 
 
-def looking(net: Network, browser: Browser, story: Callable[[Browser], Coroutine[None, None, None]]) -> None:
-    """Runs a story with the page open."""
-
-    async def body() -> None:
-        async with aiohttp.ClientSession() as session:
-            await browser.open(session, URL, WIDE, HIGH)
-            await browser.until("document.getElementById('health').textContent !== 'asking'", "the page has an answer")
-            await story(browser)
-            assert browser.errors == []
-
-    net.onepeer_host.inside(asyncio.run, body())
-
-
 def test_the_page_shows_services_by_nodes_and_what_the_router_has(net: Network, browser: Browser) -> None:
     """Nothing is missing, and nothing is complained about: no error, no violation of its policy."""
 
@@ -71,13 +54,13 @@ def test_the_page_shows_services_by_nodes_and_what_the_router_has(net: Network, 
         assert "Nothing is missing." in text
         assert "by addpath" in text
 
-    looking(net, browser, story)
+    browser.look(story)
 
 
 def test_a_node_that_goes_turns_red_with_its_reason_and_green_again_without_a_reload(
     net: Network, browser: Browser
 ) -> None:
-    """n2's speaker is told to end its session for good, and later starts again. The picture of the README is taken."""
+    """n2's speaker is told to end its session for good, and later starts again."""
     (node,) = [one for one in net.running if not isinstance(one, Onepeer) and one.host.name == "n2"]
 
     async def story(page: Browser) -> None:
@@ -87,14 +70,12 @@ def test_a_node_that_goes_turns_red_with_its_reason_and_green_again_without_a_re
         await page.until("document.getElementById('health').textContent === 'DEGRADED'", "the verdict says so")
         await page.until("document.querySelectorAll('.cell.m[data-cell]').length === 2", "its cells are red")
         assert "node-silent" in await page.ask("document.getElementById('missing').innerText")
-        if os.environ.get("REWRITE_DOCS"):
-            await asyncio.to_thread(PICTURE.write_bytes, await page.picture())
         await asyncio.to_thread(net.node_hosts[1].plug)
         await page.until("document.getElementById('health').textContent === 'OK'", "all is well again")
         assert await page.ask("window.neverReloaded")
         assert node.processes
 
-    looking(net, browser, story)
+    browser.look(story)
 
 
 def test_a_node_that_is_taken_out_on_purpose_is_told_and_is_not_missing(net: Network, browser: Browser) -> None:
@@ -110,7 +91,7 @@ def test_a_node_that_is_taken_out_on_purpose_is_told_and_is_not_missing(net: Net
         await asyncio.to_thread(onepeer.cli, "undrain", "n2")
         await page.until("document.getElementById('told-box').hidden", "it is back")
 
-    looking(net, browser, story)
+    browser.look(story)
 
 
 def test_on_a_phone_nothing_is_wider_than_the_screen(net: Network, browser: Browser) -> None:
@@ -122,7 +103,7 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(net: Network, browser: Brow
         assert await page.ask("document.documentElement.scrollWidth") <= PHONE
         assert await page.ask(TOO_WIDE) == []
 
-    looking(net, browser, story)
+    browser.look(story)
 
 
 def test_the_matrix_can_be_walked_with_the_keyboard(net: Network, browser: Browser) -> None:
@@ -134,7 +115,7 @@ def test_the_matrix_can_be_walked_with_the_keyboard(net: Network, browser: Brows
         await page.call("Input.dispatchKeyEvent", type="keyDown", key="ArrowRight")
         assert "n2 announces 192.168.30.1/32" in await page.ask("document.getElementById('detail').textContent")
 
-    looking(net, browser, story)
+    browser.look(story)
 
 
 def test_who_likes_it_dark_gets_it_dark(net: Network, browser: Browser) -> None:
@@ -148,7 +129,7 @@ def test_who_likes_it_dark_gets_it_dark(net: Network, browser: Browser) -> None:
         assert [brightness(one) < 60 for one in dark] == [True, False]
         assert [brightness(one) < 60 for one in light] == [False, True]
 
-    looking(net, browser, story)
+    browser.look(story)
 
 
 def brightness(colour: str) -> float:
@@ -169,7 +150,7 @@ def test_find_shows_the_prefixes_and_the_nodes_that_are_called_so(net: Network, 
             await page.until(f"{rows} && {columns}", f"{text} is found")
         assert "Nothing is called so." in await page.ask("document.getElementById('matrix').innerText")
 
-    looking(net, browser, story)
+    browser.look(story)
 
 
 def test_a_onepeer_that_is_gone_is_told_and_is_live_again_by_itself_once_it_is_back(
@@ -195,7 +176,7 @@ def test_a_onepeer_that_is_gone_is_told_and_is_live_again_by_itself_once_it_is_b
         assert all("ERR_CONNECTION" in one or "ERR_EMPTY" in one for one in page.errors), page.errors
         page.errors.clear()
 
-    looking(net, browser, story)
+    browser.look(story)
 
 
 def test_what_a_peer_writes_is_text_and_no_part_of_the_page(net: Network, browser: Browser) -> None:
@@ -210,7 +191,7 @@ def test_what_a_peer_writes_is_text_and_no_part_of_the_page(net: Network, browse
         await asyncio.to_thread(node.bgpctl, "neighbor", net.onepeer_host.v4, "up")
         await page.until("document.getElementById('health').textContent === 'OK'", "n1 is back")
 
-    looking(net, browser, story)
+    browser.look(story)
 
 
 def test_a_script_that_gets_into_the_page_all_the_same_does_not_run(net: Network, browser: Browser) -> None:
@@ -229,7 +210,7 @@ def test_a_script_that_gets_into_the_page_all_the_same_does_not_run(net: Network
         assert all("Content Security Policy" in one for one in page.errors), page.errors
         page.errors.clear()
 
-    looking(net, browser, story)
+    browser.look(story)
 
 
 def test_the_page_is_in_the_wheel_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:

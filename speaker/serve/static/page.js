@@ -73,7 +73,10 @@ function showVerdict(view) {
   const sent = up.flatMap((lane) => lane.families).reduce((sum, out) => sum + out.paths_sent, 0);
   const routers = lanes.length === 1 ? `router ${up.length ? "up" : "down"}` : `${up.length} of ${lanes.length} router sessions up`;
   const waiting = view.waiting_for_nodes ? "; started a moment ago, waiting for its nodes" : "";
-  const text = `${view.nodes_up} of ${count(view.nodes, "node")} up; ${routers}, ${count(sent, "path")} sent${waiting}`;
+  const [first] = view.missing;
+  const others = view.missing_of > 1 ? ` (and ${view.missing_of - 1} more)` : "";
+  const why = first ? `${first.name}: ${first.why}${others}; ` : "";
+  const text = `${why}${view.nodes_up} of ${count(view.nodes, "node")} up; ${routers}, ${count(sent, "path")} sent${waiting}`;
   if (!changed("verdict", [view.health, text])) return;
   $("health").textContent = view.health.toUpperCase();
   $("health").className = view.health;
