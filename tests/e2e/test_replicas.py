@@ -1,10 +1,12 @@
 """Three replicas, one line on the router: `overlays/replicas` as people apply it, Leases of a real API server."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.kubelet import Pod
+from tests.conftest import ROOT
+from tests.e2e.kubelet import NAMESPACE, Pod
 from tests.e2e.world import ASN, FRR_SOON, GITEA, NATIVE, ONEPEER, SOON, TRAEFIK, Ping, World
 from tests.lab import Peer, wait_until
 
@@ -80,6 +82,25 @@ def test_a_node_drained_at_one_replica_is_drained_at_all_whatever_becomes_of_it(
 
 def _drained(pod: Pod) -> list[str]:
     return [node["name"] for node in pod.ask("nodes")["nodes"] if node["drained"]]
+
+
+def test_the_script_that_people_try_it_with_at_home(native: World, replicas: list[Pod]) -> None:
+    """deploy/test-takeover, from behind the router: the leader is killed, and no connection is lost."""
+    leader = _leader(replicas)
+    wait_until(lambda: len(_lead(leader)["followers"]) == 2, SOON, "both others could go on", seen=leader.output)
+    native.cluster.host.ip("route replace 10.99.0.0/24 via 192.168.3.1")
+    for name in NATIVE:
+        native.hosts[name].start("python3", "-m", "http.server", "8080", "--bind", TRAEFIK, log="http.log")
+    url = f"http://{TRAEFIK}:8080/"
+    wait_until(lambda: "<html" in native.client.run("curl", "-s", url, check=False).lower(), SOON, "it is served")
+    script = str(ROOT / "deploy/test-takeover")
+    command = (script, "--kill", "--yes", url)
+    running = native.client.start(*command, log="test-takeover.log", env=native.cluster.environment())
+    wait_until(lambda: native.cluster.find("pods", leader.name, NAMESPACE) is None, SOON, "the pod is deleted")
+    leader.crash()
+    assert running.wait(60) == 0, running.output()
+    print(f"\n{running.output()}")
+    assert re.search(r"was killed, and leviathan\d leads: 0 of \d+ connections were lost", running.output())
 
 
 def _leader(pods: list[Pod]) -> Pod:
