@@ -40,7 +40,7 @@ class Reason(StrEnum):
     )  # fmt: skip
     NEVER_DIALED = (
         "never-dialed", True,
-        "Its speaker runs and should call us, and no call comes: a firewall, or another source address? From the node: "
+        "No call of its speaker comes: does it run; a firewall, or another source address? From the node: "
         "nc -vz to our address and port; in the log: stranger_refused.",
     )  # fmt: skip
     WRONG_PASSWORD = (
