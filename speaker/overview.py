@@ -5,10 +5,11 @@ and only as many are made as were asked for, those with trouble first. Reads eve
 no file: the page is for more people than the control socket.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Final, TypeVar
 
+from speaker.audit.reasons import Reason
 from speaker.bgp import nlri
 from speaker.bgp.iana import Family
 from speaker.log import LogEvent
@@ -19,6 +20,7 @@ from speaker.serve.views import (
     MatrixView,
     MissingView,
     NodeView,
+    NotExpectedView,
     OverviewQuery,
     OverviewView,
     RecordView,
@@ -47,13 +49,14 @@ def overview(
     query: OverviewQuery,
 ) -> OverviewView:
     """The page, as far as it was asked for."""
+    missing_nodes = list(_missing_nodes(nodes, audit, status))
     missing = [
         *_missing_routers(status.routers),
-        *_missing_nodes(nodes, audit, status),
+        *missing_nodes,
         *_services(audit, fault=True),
         *_troubles(status),
     ]
-    told = [*_not_expected(audit), *_services(audit, fault=False)]
+    told = [*_not_expected(audit, {one.name for one in missing_nodes}), *_services(audit, fault=False)]
     return OverviewView(
         health=status.health,
         version=status.version,
@@ -74,6 +77,11 @@ def overview(
         matrix=_Matrix(nodes, audit, peering).view(query),
         changes=[_for_all(record) for record in changes],
     )
+
+
+def spared(not_expected: Iterable[NotExpectedView]) -> set[str]:
+    """Nodes that are not missed, since they were taken out on purpose. Who is not ready is missed, whoever says so."""
+    return {one.node for one in not_expected if one.reason != Reason.NOT_READY}
 
 
 def _for_all(record: RecordView) -> RecordView:
@@ -103,16 +111,21 @@ def _missing_routers(routers: list[RouterView]) -> Iterator[MissingView]:
 
 def _missing_nodes(nodes: list[NodeView], audit: AuditView, status: StatusView) -> Iterator[MissingView]:
     """By the audit; and nodes without a session that it expects nothing of."""
-    found = {finding.node for finding in audit.findings} | {one.node for one in audit.not_expected}
+    found = {finding.node for finding in audit.findings if finding.reason != Reason.NOT_READY}
+    found |= spared(audit.not_expected)
+    not_ready = {one.node: one for one in audit.not_expected}
     for finding in (one for one in audit.findings if one.fault):
         what = "" if finding.whole else f", {finding.service_count} of its Services"
         detail = f" ({finding.detail})" if finding.detail else ""
         why = f"{finding.reason}{detail}{what}"
         yield MissingView(name=finding.node, why=why, since=finding.since, next_step=finding.next_step)
     for node in nodes:
-        if not node.up and node.name not in found:
-            why = node.why_down or ""
-            yield MissingView(name=node.name, why=why, since=node.since, next_step=_next_step(why, node.name, status))
+        if node.up or node.name in found:
+            continue
+        said = not_ready.get(node.name)
+        why = said.reason if said else node.why_down or ""
+        next_step = said.next_step if said else _next_step(why, node.name, status)
+        yield MissingView(name=node.name, why=why, since=node.since, next_step=next_step)
 
 
 def _next_step(why: str, name: str, status: StatusView) -> str:
@@ -136,8 +149,8 @@ def _services(audit: AuditView, *, fault: bool) -> Iterator[MissingView]:
         yield MissingView(name=names[0] + more, why=why, since=since, next_step=first.next_step or "")
 
 
-def _not_expected(audit: AuditView) -> Iterator[MissingView]:
-    for one in audit.not_expected:
+def _not_expected(audit: AuditView, missing: set[str]) -> Iterator[MissingView]:
+    for one in (one for one in audit.not_expected if one.node not in missing):
         yield MissingView(name=one.node, why=one.reason, since=None, next_step=one.next_step)
 
 

@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from speaker.audit.reasons import Reason as AuditReason
 from speaker.auditing import Auditing
 from speaker.bgp import nlri
 from speaker.bgp.attributes import Attributes
@@ -22,7 +21,7 @@ from speaker.bgp.session import State
 from speaker.config import Settings
 from speaker.journal.journal import Journal
 from speaker.journal.records import wanted_network
-from speaker.overview import overview
+from speaker.overview import overview, spared
 from speaker.peers.bfd import BfdWatch
 from speaker.peers.neighbor import Neighbor, agreed, endpoint
 from speaker.peers.node import NodePeer
@@ -107,9 +106,11 @@ class Report:
 
     def status(self) -> views.StatusView:
         """The whole at a glance."""
+        return self._status(self._nodes())
+
+    def _status(self, nodes: list[views.NodeView]) -> views.StatusView:
         running, peering = self._running, self._running.peering
         settings, tables = running.settings, peering.reflector.tables
-        nodes = self._nodes()
         routers = [self._router(name, lanes) for name, lanes in peering.routers.items()]
         return views.StatusView(
             health=self._health(nodes),
@@ -160,7 +161,8 @@ class Report:
     async def overview(self, query: views.OverviewQuery) -> views.OverviewView:
         """The status page."""
         changes = await asyncio.to_thread(self._running.journal.recent, CHANGES)
-        return overview(self.status(), self._nodes(), self._running.peering, self.audit(), changes, query)
+        nodes = self._nodes()
+        return overview(self._status(nodes), nodes, self._running.peering, self.audit(), changes, query)
 
     def ready(self) -> tuple[bool, str]:
         """Whether routers get all they should."""
@@ -336,9 +338,8 @@ class Report:
             return Health.DOWN
         trouble = self._running.settings_problem or self._running.roster.problem
         auditing = self._running.auditing
-        # Who was taken out on purpose is not missed; who is not ready is, by whom it does not matter.
-        spared = {one.node for one in auditing.not_expected() if one.reason != AuditReason.NOT_READY}
-        there = (node.up and node.answers is not False for node in nodes if node.name not in spared)
+        away = spared(auditing.not_expected())
+        there = (node.up and node.answers is not False for node in nodes if node.name not in away)
         missing = not all(there) or auditing.alarmed
         if len(up) < len(lanes) or missing or trouble:
             return Health.DEGRADED

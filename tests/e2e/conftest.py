@@ -1,5 +1,6 @@
 """The cluster that all e2e tests share. `make e2e` is `pytest tests/e2e` in two halves."""
 
+import signal
 import subprocess
 from collections.abc import Iterator
 
@@ -22,6 +23,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def world(real_parts: None) -> Iterator[World]:
     """A cluster without Onepeer."""
     subprocess.run([ROOT / "scripts/debian", *PACKAGES], check=True, stdout=subprocess.DEVNULL)
+    # frr-k8s' reloader is told by SIGHUP, which a shell cannot take that was started with it ignored, as by nohup(1).
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     with Lab() as lab:
         made = World(lab)
         made.start()

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from speaker.serve.views import Health, OverviewQuery
 from tests.app.loop import stage
 from tests.app.stage import Stage, until
 from tests.kube.apiserver import NOBODY, ONEPEER, ApiServer, Refused
@@ -178,6 +179,26 @@ async def test_kubectl_describe_shows_sessions_of_a_node(server: ApiServer, stag
                 break
             await asyncio.sleep(0.1)
         assert sorted(seen) == wanted
+
+
+async def test_a_node_that_is_not_ready_is_missing_on_the_page_and_not_only_told(
+    server: ApiServer, stage: Stage
+) -> None:
+    """Onepeer is degraded by it, and so its reason stands where the verdict takes it from."""
+    put_pool(server, "192.168.30.0/24")
+    server.put_node("leviathan1", stage.host(31))
+    server.put_node("leviathan2", stage.host(32), ready=False)
+    router = await stage.router()
+    await start(stage, server)
+    await until(lambda: stage.said("roster_changed") and router.up, "the cluster is read", 15)
+    await stage.node(1, PREFIX)
+    await until(lambda: stage.status().not_expected, "the audit has looked", 15)
+    page = await stage.report().overview(OverviewQuery())
+    assert [(one.name, one.why) for one in page.missing if "leviathan" in one.name] == [
+        ("leviathan2", "node-not-ready")
+    ]
+    assert page.told == []
+    assert page.health == Health.DEGRADED
 
 
 ROLES = {
