@@ -1,4 +1,4 @@
-"""The cluster that all e2e tests share. `make e2e` is `pytest tests/e2e` in two halves."""
+"""The cluster that all e2e tests share. `make e2e` is `pytest tests/e2e` in three parts."""
 
 import signal
 import subprocess
