@@ -1,3 +1,0 @@
-table inet f { chain i { type filter hook input priority 0; drop
-}
-}
