@@ -1,8 +1,9 @@
-"""Nodes whose session is up and whose paths are not there: each reason has its word, its alarm, and its end.
+"""Nodes that call us and whose paths are not there: each reason has its word, its alarm, and its end.
 
-leviathan8  .38   its speaker is up and announces nothing
-leviathan9  .39   its speaker says another's next hop, and nothing of the other Service
-the others        announce a Service that `guard.prefixes` keeps out
+leviathan8   .38   its speaker is up and announces nothing
+leviathan9   .39   its speaker says another's next hop, and nothing of the other Service
+leviathan10  .40   its speaker is of another AS, and refused
+the others         announce a Service that `guard.prefixes` keeps out
 """
 
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from tests.lab import FRR, Peer, wait_until
 
 NAMED = 60.0
 """Seconds until the fault is an alarm: the promise."""
-MUTE, CROOKED = "leviathan8", "leviathan9"
+MUTE, CROOKED, FOREIGN = "leviathan8", "leviathan9", "leviathan10"
 SETTINGS = "asn: 64512\nrouters: [{address: 192.168.3.1}]\nnodes: {kubernetes: {}}\n"
 GUARDED = SETTINGS + "guard: {prefixes: [192.168.30.0/28]}\n"
 
@@ -41,11 +42,16 @@ class Crooked(FRR):
 def wrong(running: World) -> Iterator[World]:
     """All three faults at once."""
     world = running
-    hosts = {name: world.lab.host(name, f"192.168.3.3{name[-1]}/24") for name in (MUTE, CROOKED)}
+    hosts = {name: world.lab.host(name, f"192.168.3.{38 + at}/24") for at, name in enumerate((MUTE, CROOKED, FOREIGN))}
     for host in hosts.values():
         NodeSpeaker(world.metallb, host, "native").register()
     to_us = [Peer(ONEPEER, ASN, port=1790)]
-    speakers = [Mute(hosts[MUTE], ASN, to_us), Crooked(hosts[CROOKED], ASN, to_us, [f"{TRAEFIK}/32"])]
+    path = [f"{TRAEFIK}/32"]
+    speakers = [
+        Mute(hosts[MUTE], ASN, to_us),
+        Crooked(hosts[CROOKED], ASN, to_us, path),
+        FRR(hosts[FOREIGN], 65001, to_us, path),
+    ]
     for speaker in speakers:
         speaker.start()
     _set(world, GUARDED)
@@ -79,7 +85,7 @@ def _alarms(world: World) -> set[tuple[str, str]]:
 def test_what_is_up_and_not_announced_is_told_apart(wrong: World) -> None:
     """By reason and node, within a minute; the Service that nobody may announce is not routed."""
     want = {(MUTE, "announces-nothing"), (CROOKED, "next-hop-not-own"), (CROOKED, "not-announced")}
-    want |= {(name, "prefix-not-allowed") for name in MEMBERS}
+    want |= {(FOREIGN, "refused")} | {(name, "prefix-not-allowed") for name in MEMBERS}
     wait_until(lambda: _alarms(wrong) == want, NAMED, "each has its reason", seen=lambda: _alarms(wrong), every=0.5)
     assert wrong.pod is not None
     for name, reason in want:
