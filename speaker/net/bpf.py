@@ -6,8 +6,8 @@ Without one, a busy link's packets fill the socket and the one that is waited fo
 import ctypes
 import socket
 import struct
-from collections.abc import Collection, Mapping
-from typing import Final
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final, NamedTuple
 
 _SO_ATTACH_FILTER = 26
 _INSTRUCTION = struct.Struct("=HBBI")
@@ -28,14 +28,9 @@ def only(sock: socket.socket, wanted: Mapping[int, bytes]) -> None:
 
     Offsets are from where the socket's packets begin. Raises OSError.
     """
-    compared = [(at + i, part) for at, octets in wanted.items() for i, part in _parts(octets)]
-    program = b""
-    for number, (at, part) in enumerate(compared):
-        program += _INSTRUCTION.pack(_LOAD[len(part)], 0, 0, at)
-        to_the_end = 2 * (len(compared) - number) - 1
-        program += _INSTRUCTION.pack(_JUMP_EQUAL, 0, to_the_end, int.from_bytes(part, "big"))
-    _attach(sock, program + _INSTRUCTION.pack(_RETURN, 0, 0, _WHOLE) + _INSTRUCTION.pack(_RETURN, 0, 0, 0))
-    _drain(sock)
+    parts = ((at + i, part) for at, octets in wanted.items() for i, part in _parts(octets))
+    tests = [_Test(len(part), at, (1 << 8 * len(part)) - 1, (int.from_bytes(part, "big"),)) for at, part in parts]
+    _take(sock, tests, _WHOLE)
 
 
 def first_segments(sock: socket.socket, version: int, ports: Collection[int], most: int) -> None:
@@ -45,14 +40,25 @@ def first_segments(sock: socket.socket, version: int, ports: Collection[int], mo
     OSError.
     """
     first, protocol, header = (0x45, 9, 20) if version == 4 else (0x60, 6, 40)
-    tests: list[tuple[int, int, int, tuple[int, ...]]] = [
-        (1, 0, 0xF0 if version == 6 else 0xFF, (first,)),
-        (1, protocol, 0xFF, (_TCP,)),
-    ]
+    tests = [_Test(1, 0, 0xF0 if version == 6 else 0xFF, (first,)), _Test(1, protocol, 0xFF, (_TCP,))]
     if version == 4:
-        tests.append((2, 6, 0x1FFF, (0,)))  # not the rest of a fragmented packet
-    tests += [(1, header + 13, _SYN | _ACK, (_SYN,)), (2, header + 2, 0xFFFF, tuple(ports))]
-    left = sum(2 + len(values) for _, _, _, values in tests)
+        tests.append(_Test(2, 6, 0x1FFF, (0,)))  # not the rest of a fragmented packet
+    tests += [_Test(1, header + 13, _SYN | _ACK, (_SYN,)), _Test(2, header + 2, 0xFFFF, tuple(ports))]
+    _take(sock, tests, most)
+
+
+class _Test(NamedTuple):
+    """`size` octets at this offset, as far as `mask` goes, are one of `values`."""
+
+    size: int
+    at: int
+    mask: int
+    values: tuple[int, ...]
+
+
+def _take(sock: socket.socket, tests: Sequence[_Test], most: int) -> None:
+    """From now on `most` octets of the packets that pass all tests; what came before is thrown away."""
+    left = sum(2 + len(test.values) for test in tests)
     program = b""
     for size, at, mask, values in tests:
         program += _INSTRUCTION.pack(_LOAD[size], 0, 0, at) + _INSTRUCTION.pack(_AND, 0, 0, mask)
@@ -61,21 +67,17 @@ def first_segments(sock: socket.socket, version: int, ports: Collection[int], mo
             no = 0 if more else left + 1
             program += _INSTRUCTION.pack(_JUMP_EQUAL, more, no, values[len(values) - 1 - more])
     _attach(sock, program + _INSTRUCTION.pack(_RETURN, 0, 0, most) + _INSTRUCTION.pack(_RETURN, 0, 0, 0))
-    _drain(sock)
+    while True:
+        try:
+            sock.recv(1, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
 
 
 def _attach(sock: socket.socket, program: bytes) -> None:
     kept = ctypes.create_string_buffer(program)
     count = len(program) // _INSTRUCTION.size
     sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", count, ctypes.addressof(kept)))
-
-
-def _drain(sock: socket.socket) -> None:
-    while True:
-        try:
-            sock.recv(1, socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return
 
 
 def _parts(octets: bytes) -> list[tuple[int, bytes]]:

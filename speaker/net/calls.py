@@ -12,18 +12,17 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
 
-from speaker.net import bpf
+from speaker.net import bpf, ip
 from speaker.net.sockets import Address
 
 MOST: Final = 512
 """Calls that are read at a look, of each family: a millisecond or two."""
 
-_ETHERNET: Final = {4: 0x0800, 6: 0x86DD}
 _SO_TIMESTAMP: Final = 29
 _TIME: Final = struct.Struct("@ll")
 _HEADERS: Final = 100
 """Octets: an IPv6 header and the longest of TCP."""
-_END, _NO_OPERATION, _MD5 = 0, 1, 19
+_MD5 = 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ class Calls:
     def __init__(self, ports: Collection[int]) -> None:
         self._sockets: dict[int, socket.socket] = {}
         try:
-            for version, kind in _ETHERNET.items():
+            for version, kind in ip.ETHERTYPE.items():
                 self._sockets[version] = _packets(version, kind, ports)
         except OSError:
             self.close()
@@ -80,21 +79,7 @@ def call_in(packet: bytes, version: int, at: float) -> Call | None:
     caller, to = map(ip_address, addresses)
     port = int.from_bytes(packet[header + 2 : header + 4], "big")
     options = packet[header + 20 : header + 4 * (packet[header + 12] >> 4)]
-    return Call(at, caller, to, port, _has_signature(options))
-
-
-def _has_signature(options: bytes) -> bool:
-    at = 0
-    while at < len(options) and options[at] != _END:
-        if options[at] == _MD5:
-            return True
-        if options[at] == _NO_OPERATION:
-            at += 1
-            continue
-        if at + 1 >= len(options) or options[at + 1] < 2:
-            return False
-        at += options[at + 1]
-    return False
+    return Call(at, caller, to, port, any(kind == _MD5 for kind, _ in ip.tcp_options(options)))
 
 
 def _packets(version: int, kind: int, ports: Collection[int]) -> socket.socket:

@@ -4,6 +4,7 @@ For the few packets that no socket of the kernel's sends or gives: see repair.py
 """
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
@@ -11,9 +12,12 @@ from typing import Final
 Address = IPv4Address | IPv6Address
 
 TCP, ICMPV6 = 6, 58
+ETHERTYPE: Final = {4: 0x0800, 6: 0x86DD}
+"""Of Ethernet, by the version."""
 FAR: Final = 255
 """The hop limit that proves a packet to be from the link (RFC 4861 7.1, RFC 5082)."""
 
+_END, _NO_OPERATION = 0, 1
 _INTERNETWORK_CONTROL: Final = 0xC0
 _DONT_FRAGMENT: Final = 0x4000
 
@@ -49,6 +53,20 @@ def read(data: bytes) -> Packet | None:
         size = 40 + int.from_bytes(data[4:6], "big")
         return Packet(data[8:24], data[24:40], data[6], data[7], data[40:size])
     return None
+
+
+def tcp_options(options: bytes) -> Iterator[tuple[int, bytes]]:
+    """Kind and value of each option in a TCP header (RFC 9293 3.1), up to the first that has no sensible length."""
+    at = 0
+    while at < len(options) and options[at] != _END:
+        if options[at] == _NO_OPERATION:
+            at += 1
+            continue
+        size = options[at + 1] if at + 1 < len(options) else 0
+        yield options[at], options[at + 2 : at + size]
+        if size < 2:
+            return
+        at += size
 
 
 def pseudo_header(source: Address, to: Address, protocol: int, size: int) -> bytes:

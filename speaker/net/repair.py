@@ -187,12 +187,7 @@ class Challenge:
 
 def _stamp(options: bytes) -> int | None:
     """What to go on with: past what the peer has seen of ours (its echo)."""
-    at = 0
-    while at < len(options) and options[at] != 0:
-        if options[at] == 1:
-            at += 1
-            continue
-        if options[at] == _OPT_TIMESTAMP:
-            return (int.from_bytes(options[at + 6 : at + 10], "big") + 1) % _MODULO
-        at += max(2, options[at + 1]) if at + 1 < len(options) else 2
+    for kind, value in ip.tcp_options(options):
+        if kind == _OPT_TIMESTAMP:
+            return (int.from_bytes(value[4:8], "big") + 1) % _MODULO
     return None

@@ -15,7 +15,6 @@ from speaker.net import arp, bpf, ip
 
 Address = ip.Address
 
-_ETHERNET_IPV4, _ETHERNET_IPV6 = 0x0800, 0x86DD
 _SOLICITATION, _ADVERTISEMENT = 135, 136
 _OVERRIDE: Final = 0x20 << 24
 _SOURCE_LINK, _TARGET_LINK = 1, 2
@@ -96,7 +95,7 @@ class Discovery:
 
     def __init__(self, name: str, mac: bytes) -> None:
         self._name, self._mac = name, mac
-        self._socket = _packets(name, _ETHERNET_IPV6)
+        self._socket = _packets(name, ip.ETHERTYPE[6])
         try:
             bpf.only(self._socket, {6: bytes((ip.ICMPV6,))})
         except OSError:
@@ -139,7 +138,7 @@ class Discovery:
         message = message[:2] + struct.pack("!H", ip.checksum(pseudo + message)) + message[4:]
         frame_to = b"\x33\x33" + to.packed[-4:]
         packet = ip.packet(source, to, ip.ICMPV6, message)
-        _send(self._socket, packet, (self._name, _ETHERNET_IPV6, 0, 0, frame_to))
+        _send(self._socket, packet, (self._name, ip.ETHERTYPE[6], 0, 0, frame_to))
 
 
 class Segments:
@@ -149,9 +148,9 @@ class Segments:
     """
 
     def __init__(self, name: str, remote: Address) -> None:
-        kind, protocol, source = (_ETHERNET_IPV4, 9, 12) if remote.version == 4 else (_ETHERNET_IPV6, 6, 8)
+        protocol, source = (9, 12) if remote.version == 4 else (6, 8)
         self._wanted = {protocol: bytes((ip.TCP,)), source: remote.packed}
-        self._socket = _packets(name, kind)
+        self._socket = _packets(name, ip.ETHERTYPE[remote.version])
         bpf.nothing(self._socket)
 
     def close(self) -> None:
