@@ -162,6 +162,7 @@ class Auditing:
     def alarms(self) -> Iterator[Alarm]:
         """For Events: on the Node where it lacks all, else on the Services that are concerned."""
         found = self.auditor.findings
+        uids = {service.name: service.uid for service in (self.landscape.services or () if self.landscape else ())}
         for missing in (one.missing for one in found.nodes if one.alarm):
             note = f"{missing.reason}. {missing.detail}. {missing.reason.next_step}".replace(". . ", ". ")
             if missing.whole:
@@ -169,22 +170,16 @@ class Auditing:
                 continue
             for wanted in missing.wanted[:MOST]:
                 what = f"Node {missing.node} does not announce {wanted.address}: {note}"
-                yield Alarm(self._service(wanted.service), missing.reason, what)
+                yield Alarm(_about_service(wanted.service, uids), missing.reason, what)
         for nobody in (one.missing for one in found.services if one.alarm):
             what = f"No node announces {nobody.address}: {nobody.reason}. {nobody.reason.next_step}"
-            yield Alarm(self._service(nobody.service), nobody.reason, what)
+            yield Alarm(_about_service(nobody.service, uids), nobody.reason, what)
         # A router is no object of the cluster's.
         namespace = self._kubernetes().metallb_namespace
         for down in (one.missing for one in found.routers if one.alarm):
             about = About("Namespace", namespace)
             what = f"Router {down.router} gets nothing: {down.detail}. {down.reason.next_step}"
             yield Alarm(about, f"{down.reason} {down.router}", what)
-
-    def _service(self, name: str) -> About:
-        services = self.landscape.services if self.landscape else None
-        uid = next((service.uid for service in services or () if service.name == name), "")
-        namespace, _, own = name.partition("/")
-        return About("Service", own, namespace, uid)
 
     @property
     def alarmed(self) -> bool:
@@ -233,6 +228,11 @@ _TAKEN_OUT = (Reason.DRAINED, Reason.NOT_READY)
 """Of a node without any look at what it should announce."""
 
 
+def _about_service(name: str, uids: Mapping[str, str]) -> About:
+    namespace, _, own = name.partition("/")
+    return About("Service", own, namespace, uids.get(name, ""))
+
+
 def _about(missing: Lack) -> dict[str, str]:
     """Who it is, as the log names it."""
     match missing:
@@ -262,9 +262,7 @@ def _last_end(lanes: list[RouterPeer]) -> str:
     ends = [lane.last_end for lane in lanes if lane.last_end is not None]
     if not ends:
         return "never up"
-    ended = max(ends, key=lambda end: end.at).ended
-    said = ended.notification or ended.text
-    return f"{ended.cause}: {said}" if said else str(ended.cause)
+    return max(ends, key=lambda end: end.at).ended.words
 
 
 def _finding(finding: Finding[Missing]) -> views.FindingView:

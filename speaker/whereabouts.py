@@ -99,14 +99,14 @@ class Whereabouts:
         if node.ready is False:
             return Reason.NOT_READY, ""
         by_session = _by_session(peers)
-        if by_session is not None and by_session[0] is Reason.SESSION_LOST:
-            # That it ended says less than that nothing makes the node call us again.
-            by_session = by_bgp_peers(node.name, land, ends) or by_session
+        refused = by_session if by_session is not None and by_session[0] is Reason.REFUSED else None
         return (
             by_pods(node.name, land.speakers if land else None)
             or self._by_calls(peers)
-            or by_session
+            or refused
             or by_bgp_peers(node.name, land, ends)
+            # That it ended says less than that nothing makes the node call us again.
+            or by_session
             or self._by_other_port(peers, land)
             or (Reason.NEVER_DIALED, "")
         )
@@ -154,8 +154,7 @@ def _by_session(peers: Collection[NodePeer]) -> tuple[Reason, str] | None:
     last = max(ends, key=lambda end: end.at)
     if last.ended.cause is Cause.NOTIFICATION_SENT and not last.ended.was_established:
         return Reason.REFUSED, last.ended.text
-    said = last.ended.notification or last.ended.text
-    return Reason.SESSION_LOST, f"{last.ended.cause}: {said}" if said else str(last.ended.cause)
+    return Reason.SESSION_LOST, last.ended.words
 
 
 def by_pods(name: str, pods: Collection[SpeakerFacts] | None) -> tuple[Reason, str] | None:

@@ -64,6 +64,12 @@ class Ended:
     notification: Notification | None = None
     text: str = ""
 
+    @property
+    def words(self) -> str:
+        """The cause, and what there is to say of it."""
+        said = self.notification or self.text
+        return f"{self.cause}: {said}" if said else str(self.cause)
+
 
 @dataclass(frozen=True, slots=True)
 class Announced:

@@ -1,8 +1,9 @@
 """The router's side: what to type, and how to come from a line per node to one. What it holds is in verify.py."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from pydantic import BaseModel
@@ -19,6 +20,8 @@ from speaker.routers.words import CannotSay
 if TYPE_CHECKING:
     from speaker.config import Router, Settings
     from speaker.routers.migrate import Address, Migration
+
+T = TypeVar("T")
 
 router_app = typer.Typer(name="router", no_args_is_help=True, rich_markup_mode=None)
 
@@ -129,6 +132,14 @@ def migrate(
     raise typer.Exit(MISSING if view.missing else 0)
 
 
+def the_one(routers: Sequence[tuple[str, T]], name: str | None) -> T:
+    """The router of this name, or the only one there is; each comes with its name."""
+    found = [router for known, router in routers if name in (None, known)]
+    if len(found) != 1:
+        fail(f"which router? Say --router with one of {', '.join(known for known, _ in routers)}")
+    return found[0]
+
+
 def _settings(config: Path, name: str | None) -> tuple["Settings", "Router"]:
     from speaker.config import SettingsError, load
 
@@ -136,11 +147,7 @@ def _settings(config: Path, name: str | None) -> tuple["Settings", "Router"]:
         settings = load(config)
     except SettingsError as error:
         fail(str(error))
-    found = [router for router in settings.routers if name in (None, router.name)]
-    if len(found) != 1:
-        names = ", ".join(router.name for router in settings.routers)
-        fail(f"which router? Say --router with one of {names}")
-    return settings, found[0]
+    return settings, the_one([(router.name, router) for router in settings.routers], name)
 
 
 def _nodes(settings: "Settings", socket: Path) -> "dict[str, tuple[Address, ...]]":

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from speaker.cli.common import MISSING, SOCKET, OutputOption, SocketOption, answered, fail, show
 from speaker.cli.page import Block, Text, Tone, grid, line, without_empty
 from speaker.cli.render import Answer, Output
-from speaker.cli.router import FileArgument, RouterOption, text_of
+from speaker.cli.router import FileArgument, RouterOption, text_of, the_one
 from speaker.routers.compare import Verdict, differences
 from speaker.routers.shown import Shown
 from speaker.routers.shown import read as read_shown
@@ -122,17 +122,11 @@ def _sent_to(view: RoutesView, name: str | None) -> str:
     names = sorted({sent.router for route in view.routes for path in route.paths for sent in path.sent})
     if not names:
         fail("Onepeer has no routes for any router: see `onepeer status`")
-    found = [known for known in names if name in (None, known)]
-    if len(found) != 1:
-        fail(f"which router? Say --router with one of {', '.join(names)}")
-    return found[0]
+    return the_one([(known, known) for known in names], name)
 
 
 def _router(view: StatusView, name: str | None) -> RouterView:
-    found = [router for router in view.routers if name in (None, router.name)]
-    if len(found) != 1:
-        fail(f"which router? Say --router with one of {', '.join(router.name for router in view.routers)}")
-    (router,) = found
+    router = the_one([(router.name, router) for router in view.routers], name)
     if router.lead is not None and router.lead.role != "leads":
         leader = router.lead.leader or "once there is one"
         fail(f"this replica does not speak to {router.name}: ask the one that does, {leader}")

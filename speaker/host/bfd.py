@@ -13,7 +13,8 @@ import struct
 from collections.abc import Callable, Iterable
 
 from speaker.bfd.packet import Discard, State
-from speaker.bfd.sessions import NEAR, Address, Change, Ends, Sessions
+from speaker.bfd.sessions import Address, Change, Ends, Sessions
+from speaker.net.sockets import set_ttl
 
 PORT = 3784
 
@@ -140,11 +141,10 @@ def _socket(address: Address) -> socket.socket:
     six = address.version == 6
     made = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
     made.setblocking(False)
+    set_ttl(made, address, far=False)
     if six:
-        made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, NEAR)
         made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, _NETWORK_CONTROL)
     else:
-        made.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, NEAR)
         made.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, _NETWORK_CONTROL)
     return made
 

@@ -11,14 +11,8 @@ from enum import StrEnum
 
 from speaker.bgp import codec
 from speaker.bgp.attributes import Attributes, Encoded, Segment
-from speaker.bgp.iana import (
-    GRACEFUL_SHUTDOWN,
-    NO_ADVERTISE,
-    NO_EXPORT,
-    NO_EXPORT_SUBCONFED,
-    Family,
-    SegmentType,
-)
+from speaker.bgp.iana import NO_ADVERTISE, NO_EXPORT, NO_EXPORT_SUBCONFED, Family, SegmentType
+from speaker.rib.decide import is_leaving
 from speaker.rib.source import Source
 
 #: The same for every node: MetalLB native sends 0 and its FRR modes 100, which would leave one path of both kinds.
@@ -93,7 +87,7 @@ def export(source: Source, attributes: Attributes, stance: Stance) -> Attributes
     if stance.ibgp:
         reflected = source.ibgp
         return a.but(
-            local_pref=LEAST_PREF if GRACEFUL_SHUTDOWN in attributes.communities else LOCAL_PREF,
+            local_pref=LEAST_PREF if is_leaving(attributes) else LOCAL_PREF,
             cluster_list=(stance.cluster_id, *a.cluster_list) if reflected else (),
         )
     return a.but(

@@ -102,14 +102,15 @@ def peer_facts(item: Object) -> PeerFacts:
     metadata, spec = _dict(item.get("metadata")), _dict(item.get("spec"))
     labels, annotations = _dict(metadata.get("labels")), _dict(metadata.get("annotations"))
     port = spec.get("peerPort")
+    ours = _our_fields(metadata.get("managedFields"))
     return PeerFacts(
         name=str(metadata.get("name")),
         ours=labels.get(OURS[0]) == OURS[1],
         replica=str(labels.get(REPLICA, "")),
         node=str(annotations.get(NODE, "")),
         spec={**spec, "peerPort": port if isinstance(port, int) else 179},
-        says_connect_time=any("f:connectTime" in fields for fields in _our_fields(metadata.get("managedFields"))),
-        says_bfd_profile=any("f:bfdProfile" in fields for fields in _our_fields(metadata.get("managedFields"))),
+        says_connect_time="f:connectTime" in ours,
+        says_bfd_profile="f:bfdProfile" in ours,
     )
 
 
@@ -309,11 +310,11 @@ def _touched(body: Object, spec: Mapping[str, Any]) -> Object:
     return {**body, "spec": {**body["spec"], "holdTime": second if spec.get("holdTime") == first else first}}
 
 
-def _our_fields(managed: object) -> Iterator[dict[str, Any]]:
+def _our_fields(managed: object) -> frozenset[str]:
     """The fields of the spec that we have applied, as the API server keeps the book of them."""
-    for entry in managed if isinstance(managed, list) else ():
-        if _dict(entry).get("manager") == MANAGER:
-            yield _dict(_dict(entry.get("fieldsV1")).get("f:spec"))
+    entries = [_dict(entry) for entry in managed] if isinstance(managed, list) else []
+    mine = (entry for entry in entries if entry.get("manager") == MANAGER)
+    return frozenset(key for entry in mine for key in _dict(_dict(entry.get("fieldsV1")).get("f:spec")))
 
 
 def _dict(value: object) -> dict[str, Any]:
