@@ -12,8 +12,8 @@ CHUNK, CHUNKS, ROUNDS = 1 << 16, 32, 15
 FOLLOWERS = 2
 
 
-async def pair() -> Link:
-    """Our end of a link whose other end reads all."""
+async def pair() -> tuple[Link, asyncio.Task[None]]:
+    """Our end of a link, and what reads all at the other."""
     made: asyncio.Queue[Link] = asyncio.Queue()
 
     async def other(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -22,8 +22,7 @@ async def pair() -> Link:
     server = await asyncio.start_server(other, "127.0.0.1", 0)
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
     follower = await greet(reader, writer, KEY, caller=True)
-    tasks.append(asyncio.create_task(drink(follower)))
-    return await made.get()
+    return await made.get(), asyncio.create_task(drink(follower))
 
 
 async def drink(link: Link) -> None:
@@ -32,7 +31,8 @@ async def drink(link: Link) -> None:
 
 
 async def main() -> None:
-    links = [await pair() for _ in range(FOLLOWERS)]
+    pairs = [await pair() for _ in range(FOLLOWERS)]
+    links = [link for link, _ in pairs]
     octets, rounds = bytes(CHUNK), []
     for _ in range(ROUNDS):
         spent = 0.0
@@ -46,11 +46,9 @@ async def main() -> None:
                 await link.drain()
         rounds.append(1e3 * spent / (CHUNK * CHUNKS / 1e6))
     print(f"{FOLLOWERS} followers: {statistics.median(rounds):.2f} ms for each megabyte (worst {max(rounds):.2f})")
-    for task in tasks:
+    for _, task in pairs:
         task.cancel()
 
-
-tasks: list[asyncio.Task[None]] = []
 
 if __name__ == "__main__":
     asyncio.run(main())
