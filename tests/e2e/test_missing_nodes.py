@@ -54,7 +54,7 @@ class Watched:
         return self.broken_at + NAMED - time.monotonic()
 
     def alarms(self) -> dict[str, str]:
-        """By `onepeer audit`."""
+        """By the audit."""
         assert self.world.pod is not None
         return {one["node"]: one["reason"] for one in self.world.pod.ask("audit")["findings"] if one["alarm"]}
 

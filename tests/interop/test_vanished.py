@@ -27,9 +27,11 @@ def test_a_node_that_vanishes_leaves_the_router_long_before_its_hold_timer(net: 
         refused = {path["node"]: path["reason"] for path in onepeer.ask("routes", PREFIX[4])["routes"][0]["refused"]}
         assert refused == {"n2": "node-silent"}
         assert "n2" in onepeer.ask("status")["nodes_up"]
+        wait_until(lambda: _missing(onepeer) == {"n2": "node-silent"}, SOON, "the audit says so", every=0.2)
     finally:
         net.node_hosts[1].plug()
     net.sees(router, PREFIX[4], net.addresses(4), SOON)
+    wait_until(lambda: _missing(onepeer) == {}, SOON, "nothing is missing", every=0.2)
     assert len([one for one in onepeer.events("session_established") if one.get("node") == "n2"]) == 1
 
 
@@ -50,3 +52,7 @@ def test_with_our_own_cable_pulled_no_node_is_given_up(net: Network) -> None:
 
 def _answering(onepeer: Onepeer) -> set[str]:
     return {node["name"] for node in answer(onepeer.socket, "nodes")["nodes"] if node["answers"]}
+
+
+def _missing(onepeer: Onepeer) -> dict[str, str]:
+    return {one["node"]: one["reason"] for one in answer(onepeer.socket, "audit")["findings"]}
