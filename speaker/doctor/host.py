@@ -34,7 +34,7 @@ def rights(facts: Facts) -> Iterator[Finding]:
             "ARP requests find a vanished node within half a second (nodes.probe), else the hold timer does; and whose "
             "calls are dropped for a wrong password can be seen"
         )
-        way_out = f"where that is too slow, set nodes.bfd; or {grant}; deploy/overlays/replicas has it"
+        way_out = f"where that is too slow, set nodes.bfd; or {grant}; deploy/components/net-raw has it"
         wanted.append(("CAP_NET_RAW", hint, text, way_out))
     if settings.listen.port < 1024:
         text = f"listen.port is {settings.listen.port}, and ports below 1024 are privileged"

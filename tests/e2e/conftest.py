@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.apiserver import ROOT
+from tests.e2e.signs import Signs
 from tests.e2e.world import MEMBERS, TRAEFIK, World
 from tests.lab import Lab
 
@@ -44,6 +45,12 @@ def running(world: World) -> Iterator[World]:
     yield world
     assert world.pod is not None
     assert world.pod.stop() == 0
+
+
+@pytest.fixture(scope="session")
+def signs(world: World) -> Signs:
+    """Beside the Onepeer that runs on leviathan1, whichever that is."""
+    return Signs(world, world.hosts["leviathan1"])
 
 
 @pytest.fixture(scope="module")

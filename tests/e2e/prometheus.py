@@ -26,11 +26,12 @@ class Prometheus:
         (self._folder / "prometheus.yml").write_text(yaml.safe_dump(settings))
 
     def start(self) -> None:
-        """Returns when it has scraped Onepeer."""
+        """Returns when it answers."""
         files = (f"--config.file={self._folder}/prometheus.yml", f"--storage.tsdb.path={self._folder}/data")
         address = URL.removeprefix("http://")
         self.process = self._host.start("prometheus", *files, f"--web.listen-address={address}", log="prometheus.log")
-        wait_until(lambda: self._get("query?query=onepeer_build_info")["result"], 20, "it scrapes", seen=self._said)
+        ready = ("curl", "-s", "-m", "2", f"{URL}/-/ready")
+        wait_until(lambda: "Ready" in self._host.run(*ready, check=False), 20, "Prometheus answers", seen=self._said)
 
     def alerts(self) -> set[tuple[str, ...]]:
         """Those whose expression is true, `for` or not: name, node and reason, where they have such labels."""

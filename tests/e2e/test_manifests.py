@@ -46,12 +46,8 @@ def test_the_api_server_takes_every_object(world: World, overlay: str) -> None:
 @pytest.mark.parametrize("overlay", [*OVERLAYS, WITH_RIGHTS])
 def test_what_onepeer_keeps_may_lie_on_the_host(world: World, overlay: str) -> None:
     """With one line in any of the folders; what gives the folder to its user has no capability for that."""
-    folder = world.manifests(overlay)
-    up = "../" * len(Path(overlay).parts)
-    with (folder / "kustomization.yaml").open("a") as file:
-        file.write(f"components: [{up}components/state-on-host]\n")
-    made = yaml.safe_load_all(onefile.rendered(folder))
-    (pod,) = [one["spec"]["template"]["spec"] for one in made if one["kind"] in ("Deployment", "DaemonSet")]
+    folder = world.manifests(overlay, component="state-on-host")
+    pod = _pod(folder)
     (state,) = [one for one in pod["volumes"] if one["name"] == "state"]
     assert state == {"name": "state", "hostPath": {"path": "/var/lib/onepeer", "type": "DirectoryOrCreate"}}
     (giver,) = pod["initContainers"]
@@ -62,14 +58,26 @@ def test_what_onepeer_keeps_may_lie_on_the_host(world: World, overlay: str) -> N
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
+def test_packet_sockets_are_one_line_more(world: World, overlay: str) -> None:
+    """And one capability; tests/e2e/test_missing_nodes.py runs with it."""
+    folder = world.manifests(overlay, component="net-raw")
+    pod = _pod(folder)
+    assert (pod["securityContext"]["runAsUser"], pod["securityContext"]["runAsNonRoot"]) == (0, False)
+    context = pod["containers"][0]["securityContext"]
+    assert context["capabilities"] == {"drop": ["ALL"], "add": ["NET_RAW"]}
+    assert not context["allowPrivilegeEscalation"]
+    world.cluster.apply(objects.namespace(NAMESPACE))
+    world.cluster.kubectl("apply", "-k", str(folder), "--dry-run=server", "--validate=strict")
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
 def test_pod_security_has_one_objection_and_that_is_the_hosts_network(world: World, overlay: str) -> None:
     """All else that the level `restricted` asks for is kept: user, capabilities, seccomp, volumes."""
     label = "pod-security.kubernetes.io/enforce=restricted"
     world.cluster.apply(objects.namespace("strict"))
     world.cluster.kubectl("label", "namespace", "strict", label, "--overwrite")
-    (template,) = [one["spec"]["template"] for one in _objects(overlay) if one["kind"] in ("Deployment", "DaemonSet")]
-    pod = {"apiVersion": "v1", "kind": "Pod", **template}
-    pod["metadata"] = {"name": "onepeer", "namespace": "strict"}
+    metadata = {"name": "onepeer", "namespace": "strict"}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": _pod(ROOT / "deploy" / overlay)}
     said = _refusal(world, pod)
     assert "host namespaces (hostNetwork=true)" in said, said
     assert "hostPort" in said, said
@@ -152,8 +160,11 @@ def test_the_overlay_with_several_replicas(clean: World) -> None:
         clean.router.replace_peers([Peer(ONEPEER, ASN)])
 
 
-def _objects(overlay: str) -> list[objects.Object]:
-    return list(yaml.safe_load_all(onefile.rendered(ROOT / "deploy" / overlay)))
+def _pod(folder: Path) -> objects.Object:
+    """What the controllers make pods by."""
+    made = yaml.safe_load_all(onefile.rendered(folder))
+    (pod,) = [one["spec"]["template"]["spec"] for one in made if one["kind"] in ("Deployment", "DaemonSet")]
+    return dict(pod)
 
 
 def _refusal(world: World, pod: objects.Object) -> str:

@@ -1,5 +1,6 @@
 """What nobody announces: a fault has its alarm, what is so on purpose is told, and a restart forgets neither."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,13 +8,13 @@ import pytest
 
 from tests.e2e import objects
 from tests.e2e.kubelet import Pod
+from tests.e2e.signs import Fault, Signs
 from tests.e2e.world import EXCLUDED, MEMBERS, SOON, TRAEFIK, World
 from tests.lab import wait_until
 
-NAMED = 60.0
-"""Seconds until the fault is an alarm: the promise."""
 FORGOTTEN, IDLE = "192.168.41.1", "192.168.30.41"
 """Of a pool that no BGPAdvertisement takes, and of a Service without pods."""
+UNADVERTISED = Fault("service", "default/forgotten", "no-advertisement")
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +28,7 @@ def told(running: World) -> Iterator[Pod]:
     yield running.pod
     running.cluster.kubectl("label", "node", "leviathan2", f"{EXCLUDED}-")
     running.withdraw("forgotten", "idle")
+    running.cluster.delete("bgpadvertisements", "forgotten", objects.METALLB)
     running.cluster.delete("ipaddresspools", "forgotten", objects.METALLB)
     running.two_minutes_pass()
     running.all_up(*MEMBERS)
@@ -37,24 +39,14 @@ def service(pod: Pod, address: str) -> dict[str, Any]:
     return next((one for one in pod.ask("audit")["services"] if one["address"] == address), {})
 
 
-def test_a_service_that_no_node_may_announce_is_an_alarm_within_a_minute(running: World, told: Pod) -> None:
-    """In `explain`, `status`, the metrics and an Event on the Service; the one without pods is told, and is none."""
-    wait_until(lambda: service(told, FORGOTTEN).get("alarm"), NAMED, "it is an alarm", seen=running.story, every=0.5)
-    done = told.cli("explain", "service", "default/forgotten")
-    assert done.returncode == 3
-    assert "no-advertisement" in done.stdout, done.stdout
+def test_a_service_that_no_node_may_announce_is_an_alarm_within_a_minute(told: Pod, signs: Signs) -> None:
+    """By every sign, and in `status`; the one without pods is told, and is none."""
+    signs.named([UNADVERTISED], time.monotonic())
     assert any("default/forgotten" in warning for warning in told.status()["warnings"])
-    assert 'onepeer_unannounced_addresses{reason="no-advertisement"} 1.0' in told.metrics()
-    wait_until(lambda: "no-advertisement" in _events(running, "forgotten"), SOON, "the Event", every=0.5)
     done = told.cli("explain", IDLE)
     assert done.returncode == 0
     assert "no-endpoints" in done.stdout, done.stdout
     assert not any("default/idle" in warning for warning in told.status()["warnings"])
-
-
-def _events(world: World, name: str) -> str:
-    found = world.cluster.get("events", namespace="default")["items"]
-    return " ".join(one["note"] for one in found if one["regarding"].get("name") == name)
 
 
 def test_an_excluded_node_is_told_as_not_expected_and_nowhere_as_missing(running: World, told: Pod) -> None:
@@ -76,3 +68,11 @@ def test_since_when_outlives_a_restart(running: World, told: Pod) -> None:
     wait_until(lambda: service(told, FORGOTTEN).get("since"), SOON, "it is found again", seen=running.story, every=0.2)
     found = service(told, FORGOTTEN)
     assert (found["since"], found["alarm"]) == (since, False)
+
+
+def test_it_is_green_again_when_its_pool_is_advertised(running: World, signs: Signs) -> None:
+    """And routed, once FRR has dialled again after Onepeer's restart."""
+    running.two_minutes_pass()
+    running.cluster.apply(objects.advertisement("forgotten", ["forgotten"]))
+    signs.well([UNADVERTISED])
+    running.routed(FORGOTTEN, *MEMBERS[::2])

@@ -71,7 +71,7 @@ class World:
 
     # --- Onepeer ---
 
-    def manifests(self, overlay: str = "", settings: str | None = None) -> Path:
+    def manifests(self, overlay: str = "", settings: str | None = None, component: str | None = None) -> Path:
         """A copy of deploy/, its settings file replaced by `settings` where given; the folder to apply."""
         copy = self.lab.folder / "deploy"
         shutil.rmtree(copy, ignore_errors=True)
@@ -79,6 +79,10 @@ class World:
         folder = copy / overlay
         if settings is not None:
             (folder / "onepeer.yaml").write_text(settings)
+        if component is not None:
+            up = "../" * len(Path(overlay).parts)
+            with (folder / "kustomization.yaml").open("a") as file:
+                file.write(f"components: [{up}components/{component}]\n")
         return folder
 
     def deploy(self, overlay: str = "", settings: str | None = None, node: str = "leviathan1") -> Pod:

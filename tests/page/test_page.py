@@ -70,6 +70,9 @@ def test_a_node_that_goes_turns_red_with_its_reason_and_green_again_without_a_re
         await page.until("document.getElementById('health').textContent === 'DEGRADED'", "the verdict says so")
         await page.until("document.querySelectorAll('.cell.m[data-cell]').length === 2", "its cells are red")
         assert "node-silent" in await page.ask("document.getElementById('missing').innerText")
+        await page.resize(PHONE, 800)
+        assert await page.ask("document.documentElement.scrollWidth") <= PHONE
+        assert await page.ask(TOO_WIDE) == []
         await asyncio.to_thread(net.node_hosts[1].plug)
         await page.until("document.getElementById('health').textContent === 'OK'", "all is well again")
         assert await page.ask("window.neverReloaded")
