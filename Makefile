@@ -23,6 +23,7 @@ e2e: setup ## Run the stories of a cluster: a real API server, MetalLB's own bin
 	@scripts/e2e
 
 failures: setup ## Break everything in turn, count what is lost, and write docs/failures.md. Takes an hour or two.
+	@scripts/debian frr frr-pythontools bird2 iproute2 etcd-server curl openssl iputils-ping nftables
 	@$(BIN)/python -m tests.failures --write
 
 failures-short: setup ## Break everything once, on one router.

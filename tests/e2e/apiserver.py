@@ -9,6 +9,7 @@ import json
 import os
 import ssl
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ ROOT = Path(__file__).parents[2]
 ADMIN = "e2e-admin"
 """The administrator's token."""
 PORT = 6443
+IDLE = 60.0
+"""Seconds after which a connection is not used again: the API server closes one that nobody uses after 90."""
 READY = 60.0
 """Seconds that the API server may take; three are usual."""
 CONTROLLED = ("deployment", "replicaset", "daemonset", "disruption", "endpointslice", "namespace")
@@ -60,6 +63,7 @@ class Cluster:
         self._etcd: Process
         self._api: Process
         self._connection: http.client.HTTPSConnection | None = None
+        self._asked_at = 0.0
         host.lab.on_close(self._hang_up)
 
     def another(self) -> "Cluster":
@@ -154,6 +158,8 @@ class Cluster:
 
         Raises Refused, and NotYet where there is none.
         """
+        if time.monotonic() - self._asked_at > IDLE:
+            self._hang_up()
         connection, self._connection = self._connection, None  # kept only when all of it goes well
         headers = {"Authorization": f"Bearer {ADMIN}", "Content-Type": content_type or "application/json"}
         try:
@@ -165,7 +171,7 @@ class Cluster:
             if connection is not None:
                 connection.close()
             raise NotYet(f"{method} {path}: {error}") from error
-        self._connection = connection
+        self._connection, self._asked_at = connection, time.monotonic()
         if answer.status >= 300:
             raise Refused(answer.status, text)
         return json.loads(text) if text.startswith("{") else text

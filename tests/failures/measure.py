@@ -34,7 +34,7 @@ def measure(world: World, row: Row) -> Outcome:
     world.wait_hot()
     world.wait_steady()
     flaps = world.router.flaps()
-    seen = {name: len(replica.output()) for name, replica in world.replicas.items()}
+    seen = {name: replica.mark() for name, replica in world.replicas.items()}
     stream, flows = world.stream(), LongFlows(world.client, [SERVICE], LONG_FLOWS)
     time.sleep(BEFORE)
     failure = row.failure(world)

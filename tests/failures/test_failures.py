@@ -1,6 +1,8 @@
 """The short form: each failure once, on FRR without graceful restart, with what must hold as assertions."""
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -27,7 +29,7 @@ def test_a_leader_that_stops_while_the_others_are_too_busy_is_gone_on_from(world
     leader = world.leader()
     assert leader is not None
     others = [world.replicas[name] for name in REPLICAS if name != leader]
-    seen, flaps = [len(other.output()) for other in others], world.router.flaps()
+    seen, flaps = [other.mark() for other in others], world.router.flaps()
     for other in others:
         other.signal(signal.SIGSTOP)
     world.replicas[leader].stop()
@@ -42,24 +44,71 @@ def test_a_leader_that_stops_while_the_others_are_too_busy_is_gone_on_from(world
 def test_a_follower_that_knows_too_little_opens_the_session_anew_at_once(world: World) -> None:
     """It had not heard of what the leader said last, and the router has: the way is `reclaim`, and the router takes the
     new session although it believes in the old one."""
+    with _leader_lost_unheard(world, "192.168.30.2") as (_, ways, flaps):
+        assert (ways, flaps) == ({"reclaim"}, 1)
+
+
+def test_the_same_with_a_router_that_does_graceful_restart_loses_no_packet(world: World, graceful: None) -> None:
+    """The session is new, and the router forwards by what it had until it has been told anew."""
+    stream = world.stream()
+    with _leader_lost_unheard(world, "192.168.30.3") as (lost, ways, flaps):
+        loss = stream.stop()
+        assert (ways, flaps) == ({"graceful-restart"}, 1)
+        assert loss.beside(lost) == 0, loss
+
+
+def test_with_nobody_left_who_knows_anything_the_router_is_dialled_as_for_the_first_time(world: World) -> None:
+    """All replicas are killed at once: the way is `plain`."""
+    world.wait_whole()
+    world.wait_hot()
+    seen, flaps = {name: one.mark() for name, one in world.replicas.items()}, world.router.flaps()
+    for replica in world.replicas.values():
+        replica.crash()
+    for replica in world.replicas.values():
+        replica.start()
+    wait_until(lambda: world.router.flaps() == flaps + 1, 60, "the session comes up anew", seen=world.story, every=0.2)
+    world.wait_whole()
+    ways = {way for name, replica in world.replicas.items() for way in replica.ways(seen[name])}
+    assert (ways, world.router.flaps()) == ({"plain"}, flaps + 1)
+
+
+@pytest.fixture
+def graceful(world: World) -> Iterator[None]:
+    """The router helps a neighbor that restarts, for once."""
+    for helps in (True, False):
+        world.router.graceful = helps
+        world.router.crash()
+        world.router.start()
+        world.wait_whole()
+        if helps:
+            yield
+
+
+@contextmanager
+def _leader_lost_unheard(world: World, fresh: str) -> Iterator[tuple[str, set[str], int]]:
+    """The leader tells the router of a new service while the others hear nothing of it, and vanishes with its host.
+
+    Gives its name, the ways in which it was gone on, and how often the session came up, once all is whole."""
     world.wait_whole()
     world.wait_hot()
     leader = world.leader()
     assert leader is not None
     others = [world.hosts[name] for name in REPLICAS if name != leader]
-    seen, flaps = {name: len(world.replicas[name].output()) for name in REPLICAS}, world.router.flaps()
+    seen, flaps = {name: world.replicas[name].mark() for name in REPLICAS}, world.router.flaps()
     for host in others:
         host.run("sh", "-c", f"printf '{DEAF}' | nft -f -")
-    world.cluster.apply(objects.endpoints("gitea", *NODES), objects.service("gitea", "192.168.30.2"))
-    wait_until(lambda: world.router_host.route("192.168.30.2/32"), 10, "the router has the new service")
+    world.cluster.apply(objects.endpoints("gitea", *NODES), objects.service("gitea", fresh))
+    wait_until(lambda: world.router_host.route(f"{fresh}/32"), 10, "the router has the new service")
     world.hosts[leader].unplug()
     world.wait_whole(without=[leader])
     ways = {way for name in REPLICAS if name != leader for way in world.replicas[name].ways(seen[name])}
-    for host in others:
-        host.run("nft", "delete", "table", "inet", "deaf")
-    world.hosts[leader].plug()
-    world.wait_whole()
-    assert (ways, world.router.flaps() - flaps) == ({"reclaim"}, 1)
+    try:
+        yield leader, ways, world.router.flaps() - flaps
+    finally:
+        for host in others:
+            host.run("nft", "delete", "table", "inet", "deaf")
+        world.hosts[leader].plug()
+        world.wait_whole()
 
 
 def test_another_host_with_the_leaders_address_is_named(world: World) -> None:

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from tests.e2e import objects
@@ -11,7 +12,7 @@ from tests.e2e.apiserver import Cluster
 from tests.e2e.metallb import MetalLB, NodeSpeaker
 from tests.failures.routers import ASN, ROUTER, ROUTER6, Variant
 from tests.failures.stream import Receivers, Stream
-from tests.lab import Host, Lab, Onepeer, wait_until
+from tests.lab import Host, Lab, Onepeer, Process, wait_until
 from tests.lab.netns import run
 from tests.lab.onepeer import answer
 from tests.modes.traffic import Services
@@ -44,6 +45,7 @@ class Replica(Onepeer):
             "http": None,
         }
         super().__init__(host, tree, [])
+        self._logs: list[Path] = []
         self.environment = {"NODE_NAME": host.name, "POD_NAMESPACE": "onepeer-system"}
 
     def holds(self, address: str) -> bool:
@@ -52,11 +54,24 @@ class Replica(Onepeer):
             one.get("local") == address for link in self.host.ip_json("addr", "show") for one in link["addr_info"]
         )
 
+    def launch(self) -> Process:
+        """Start it without waiting; its earlier logs are kept."""
+        process = super().launch()
+        self._logs.append(process.log)
+        return process
+
+    def mark(self) -> int:
+        """Where its logs stand."""
+        return len(self._logged())
+
     def ways(self, since: int) -> Iterator[str]:
-        """How it took the router's sessions over, by its log from this offset on."""
-        for line in self.output()[since:].splitlines():
+        """How it took the router's sessions over since a mark, whatever became of the process that did."""
+        for line in self._logged()[since:].splitlines():
             if line.startswith("{") and (said := json.loads(line))["event"] == "taken_over":
                 yield said["way"]
+
+    def _logged(self) -> str:
+        return "".join(log.read_text(errors="replace") for log in self._logs)
 
     def said(self) -> Any:
         """What it answers to `onepeer status -o json`, asked without a start of Python."""
