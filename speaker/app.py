@@ -360,8 +360,9 @@ class Speaker:
                 self._doors.answer()
 
     def _seen(self) -> Seen:
-        """What the cluster is told of."""
-        alarms = tuple(self.auditing.alarms())
+        """What the cluster is told of: by several replicas that see the same once."""
+        others_tell = self.replicas is not None and self.replicas.others_lead()
+        alarms = () if others_tell else tuple(self.auditing.alarms())
         return Seen(bool(self._doors.listening), self._report.why_down(), alarms)
 
     def _set_allowed(self, allowed: Allowed, settings: Settings) -> None:

@@ -60,6 +60,9 @@ REST: Final = 10.0
 DEFEND: Final = 10.0
 """Seconds between two looks at whether another host has the addresses as well (RFC 5227 1.1, DEFEND_INTERVAL)."""
 
+BEREFT: Final = 30.0
+"""Seconds after which a Lease that nobody renews is nobody's. A takeover takes a few."""
+
 SAY_AGAIN: Final = 60.0
 
 
@@ -174,6 +177,11 @@ class Lead:
     def lease_age(self) -> float | None:
         """Seconds since the Lease was seen to be renewed."""
         return self.candidate.age(self._loop.time())
+
+    def is_anothers(self) -> bool:
+        """Whether another replica leads, or has until a moment ago."""
+        age = self.lease_age()
+        return self.role is Role.FOLLOWS and age is not None and age < BEREFT
 
     # --- the channel ---
 

@@ -80,6 +80,10 @@ class Replicas:
             if self._door is not None:
                 await self._door.close()
 
+    def others_lead(self) -> bool:
+        """Whether every router is another's to lead, which then tells the cluster of what is missing."""
+        return bool(self.leads) and all(lead.is_anothers() for lead in self.leads.values())
+
     async def stop(self) -> bool:
         """Hands over what we lead; whether all of it is another's now. What is not stays as it is until `close`."""
         self._stopping = True

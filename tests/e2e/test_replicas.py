@@ -6,9 +6,11 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conftest import ROOT
+from tests.e2e import objects
 from tests.e2e.kubelet import NAMESPACE, Pod
+from tests.e2e.objects import METALLB
 from tests.e2e.world import ASN, FRR_SOON, GITEA, NATIVE, ONEPEER, SOON, TRAEFIK, Ping, World
-from tests.lab import Peer, wait_until
+from tests.lab import Peer, holds_for, wait_until
 
 SHARED = "192.168.3.9"
 """The `local_address` of the overlay."""
@@ -82,6 +84,27 @@ def test_a_node_drained_at_one_replica_is_drained_at_all_whatever_becomes_of_it(
 
 def _drained(pod: Pod) -> list[str]:
     return [node["name"] for node in pod.ask("nodes")["nodes"] if node["drained"]]
+
+
+def test_what_is_missing_is_told_once_and_not_by_each_replica(native: World, replicas: list[Pod]) -> None:
+    """All three see that nobody announces a Service; the one that leads writes the Event."""
+    native.cluster.apply(objects.pool("lonely", "192.168.41.0/28"))
+    native.cluster.apply(objects.endpoints("lonely", NATIVE[0]), objects.service("lonely", "192.168.41.1"))
+
+    def told() -> list[str]:
+        found = native.cluster.get("events", namespace="default")["items"]
+        missing = [one for one in found if one["reason"] == "PathsMissing" and one["regarding"]["name"] == "lonely"]
+        return [one["reportingInstance"] for one in missing]
+
+    for pod in replicas:
+        wait_until(
+            lambda pod=pod: [one["service"] for one in pod.ask("audit")["services"] if one["alarm"]],
+            2 * FRR_SOON, "each sees it", seen=pod.output, every=0.5,
+        )  # fmt: skip
+    holds_for(lambda: told() in ([], [_leader(replicas).host.name]), SOON, "the leader alone tells", every=0.5)
+    assert told() != []
+    native.withdraw("lonely")
+    native.cluster.delete("ipaddresspools", "lonely", METALLB)
 
 
 def test_the_script_that_people_try_it_with_at_home(native: World, replicas: list[Pod]) -> None:
