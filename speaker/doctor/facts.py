@@ -35,7 +35,7 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """A listening TCP socket. `address` None = all of them."""
+    """A listening TCP socket, or a UDP one that is bound. `address` None = all of them."""
 
     address: Address | None
     port: int
@@ -126,6 +126,8 @@ class Facts:
     """By the kernel's clock; None where it does not say."""
     cards: tuple[Card, ...] = ()
     listening: tuple[Listening, ...] = ()
+    bfd: tuple[Listening, ...] = ()
+    """Who has BFD's port, where it is asked for."""
     ways: Mapping[Address, str | None] = field(default_factory=dict)
     """By which interface each router is reached; None where by none."""
     far: frozenset[Address] = frozenset()

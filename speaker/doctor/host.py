@@ -7,6 +7,7 @@ from typing import Final
 
 from speaker.doctor.facts import Address, Card, Facts, Listening
 from speaker.doctor.findings import Finding, hint, ok, problem, warning
+from speaker.host.bfd import PORT as BFD
 
 BGP: Final = 179
 USUAL_MTU: Final = 1500
@@ -105,6 +106,16 @@ def ports(facts: Facts) -> Iterator[Finding]:
             yield problem(f"{address} port {port} is not listened on", why, "see its log: listen_failed tells why")
         else:
             yield ok(f"{address} port {port} {'is ours' if others else 'is free'} ({key})")
+    if settings.nodes.bfd is not None:
+        theirs = [one for one in facts.bfd if own is None or one.pid not in (None, own)]
+        if theirs:
+            why = "nodes.bfd is set, and no BFD packet of a node would come to Onepeer"
+            way_out = (
+                "run Onepeer where FRR's bfdd is not (MetalLB's FRR modes have one on every node), or remove nodes.bfd"
+            )
+            yield problem(f"UDP port {BFD} is taken by {_program(theirs[0])}", why, way_out)
+        else:
+            yield ok(f"UDP port {BFD} {'is ours' if facts.bfd else 'is free'} (nodes.bfd)")
     if settings.listen.port != BGP:
         for one in facts.listening:
             if one.port == BGP:

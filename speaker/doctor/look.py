@@ -24,6 +24,7 @@ from speaker.cluster.file import read_roster
 from speaker.config import Router, Settings, SettingsError
 from speaker.doctor.cluster_look import look_at_cluster
 from speaker.doctor.facts import Address, Card, Facts, Held, Knock, Knocked, Listening, Process
+from speaker.host.bfd import PORT as BFD
 from speaker.net.sockets import SocketError, dialer, reason, reset, set_password
 from speaker.serve.version import VERSION
 from speaker.serve.views import StatusView
@@ -35,7 +36,9 @@ STAY: Final = 1.0
 
 _CAPABILITIES: Final = {10: "CAP_NET_BIND_SERVICE", 12: "CAP_NET_ADMIN", 13: "CAP_NET_RAW"}
 _PERMANENT: Final = 0x80  # IFA_F_PERMANENT
-_LISTENING: Final = "0A"
+_TCP: Final = "tcp", "0A"
+_UDP: Final = "udp", "07"
+"""The files in /proc/net, and the state there of a socket that takes whoever comes."""
 _SYSCTLS: Final = ("arp_ignore", "rp_filter", "promote_secondaries")
 _UNSYNCHRONISED: Final = 5  # TIME_ERROR
 _NOTIFICATION: Final = 3
@@ -63,7 +66,8 @@ async def look(settings: Settings, status: StatusView | None, control: Path, *, 
         md5=_md5(),
         synchronised=_synchronised(),
         cards=cards,
-        listening=tuple(_listening(ports)),
+        listening=tuple(_listening(_TCP, ports)),
+        bfd=tuple(_listening(_UDP, {BFD})) if settings.nodes.bfd else (),
         ways=ways,
         far=far,
         sysctls=_sysctls([card.name for card in cards]),
@@ -177,18 +181,19 @@ async def _way(netlink: Any, address: Address) -> tuple[int, bool]:
     return int(route.get("RTA_OIF") or 0), route.get("RTA_GATEWAY") is not None
 
 
-def _listening(ports: Collection[int]) -> list[Listening]:
+def _listening(kind: tuple[str, str], ports: Collection[int]) -> list[Listening]:
     """Who listens on these ports, as far as /proc says."""
+    file, state = kind
     found: list[tuple[Address | None, int, str]] = []
-    for file in ("/proc/net/tcp", "/proc/net/tcp6"):
+    for name in (file, f"{file}6"):
         try:
-            rows = Path(file).read_text().splitlines()[1:]
+            rows = Path("/proc/net", name).read_text().splitlines()[1:]
         except OSError:
             continue  # no IPv6 here
         for row in rows:
             words = row.split()
             where, _, port = words[1].partition(":")
-            if words[3] == _LISTENING and int(port, 16) in ports:
+            if words[3] == state and int(port, 16) in ports:
                 found.append((_address(where), int(port, 16), words[9]))
     owners = _owners({inode for _, _, inode in found})
     return [Listening(address, port, *owners.get(inode, (None, ""))) for address, port, inode in found]

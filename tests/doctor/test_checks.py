@@ -29,6 +29,8 @@ ROWS: dict[str, tuple[dict[str, Any], str, Level, str]] = {
     "a taken port": ({"listening": (Listening(LISTEN, 1790, 42, "bird"),)}, "ports", BAD, "taken by bird (pid 42)"),
     "a port taken on all addresses": ({"listening": (Listening(None, 1790),)}, "ports", BAD, "may not see"),
     "a metrics port": ({"listening": (Listening(IPv4Address("127.0.0.1"), 9790, 1, "x"),)}, "ports", BAD, "9790"),
+    "another on BFD's port": ({"settings": settings(nodes={"file": "nodes.yaml", "bfd": {}}),
+                               "bfd": (Listening(None, 3784, 9, "bfdd"),)}, "ports", BAD, "taken by bfdd (pid 9)"),
     "a small MTU": ({"cards": (card("192.168.3.10", mtu=1450),)}, "links", WARN, "has an MTU of 1450"),
     "no way to the router": ({"ways": {ROUTER: None}}, "links", BAD, "not reached by any interface"),
     "a clock of 1970": ({"now": 1000.0}, "clock", WARN, "years behind"),

@@ -15,9 +15,13 @@ from tests.cli.command import COMMAND
 from tests.lab import FRR, Host, Lab, Onepeer, Peer, wait_until
 
 ASN = 64512
-TAKES_THE_PORT = (
-    "import socket, time; s = socket.create_server(('192.168.3.10', 1790)); print('up', flush=True); time.sleep(60)"
-)
+TAKES_PORTS = """
+import socket, time
+one, other = socket.create_server(('192.168.3.10', 1790)), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+other.bind(('', 3784))
+print('up', flush=True)
+time.sleep(60)
+"""
 
 
 @pytest.fixture
@@ -59,14 +63,18 @@ def wrong(found: list[dict[str, str]]) -> list[str]:
 
 
 def test_what_would_keep_it_from_running_is_seen_before_it_runs(lab: Lab) -> None:
-    """A port that is taken, an address that is elsewhere, a capability that is not there, a router that is off."""
+    """Ports that are taken, an address that is elsewhere, a capability that is not there, a router that is off."""
     lanes = [{"address": "192.168.3.1", "name": "edge", "local_addresses": ["192.168.3.10", "192.168.3.11"]}]
-    onepeer, host = one(lab, routers=lanes), lab["onepeer"]
-    process = host.start(sys.executable, "-c", TAKES_THE_PORT, log="taken.log")
-    wait_until(lambda: "up" in process.output(), 10, "the port is taken")
+    onepeer, host = one(lab, routers=lanes, nodes={"file": "nodes.yaml", "bfd": {}}), lab["onepeer"]
+    process = host.start(sys.executable, "-c", TAKES_PORTS, log="taken.log")
+    wait_until(lambda: "up" in process.output(), 10, "the ports are taken")
     words = ("-c", str(onepeer.file), "--socket", str(Path(host.folder) / "none.sock"))
     found = doctor(host, *words, before=("setpriv", "--bounding-set", "-net_raw"))
-    assert [one for one in wrong(found["ports"]) if f"(pid {process.pid})" in one]
+    taken = [what.partition(" is taken by ") for what in wrong(found["ports"])]
+    assert {name for name, _, by in taken if f"(pid {process.pid})" in by} == {
+        "192.168.3.10 port 1790",
+        "UDP port 3784",
+    }
     assert wrong(found["addresses"]) == ["192.168.3.11 is not on this host"]
     assert wrong(found["rights"]) == ["this user has no CAP_NET_RAW"]
     assert [one for one in wrong(found["routers"]) if "refuses the connection from 192.168.3.10" in one]
