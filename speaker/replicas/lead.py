@@ -446,6 +446,7 @@ class Lead:
 
     async def _lose(self, why: str) -> None:
         self._log.warning(LogEvent.LEAD_LOST, why=why, holder=shown(self.candidate.holder))
+        self.publisher.hand_over()  # nothing is said to the router, and whoever follows goes on
         await self._let_go()
         await self._goodbyes.keep([])
 

@@ -69,10 +69,12 @@ class Replicas:
         """Until it is cancelled."""
         await self._bury()
         try:
-            while not self._stopping:
+            while True:
                 if self._key is None:
                     await self._open()
-                await self._fit()
+                # Who stops changes nothing any more, and must be there for as long as a handover takes.
+                if not self._stopping:
+                    await self._fit()
                 await asyncio.sleep(AGAIN if self._key is None else AGAIN / 4)
         finally:
             for task in self._tasks.values():

@@ -20,7 +20,13 @@ def main() -> int:
     parser.add_argument("--row", action="append", help="only rows with this in their name")
     parser.add_argument("--router", action="append", help="only these routers, by their whole name")
     parser.add_argument("--save", type=Path, metavar="FILE", help="keep the runs in this file")
-    parser.add_argument("--read", type=Path, nargs="+", metavar="FILE", help="take runs from these files, and run none")
+    parser.add_argument(
+        "--read",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="take runs from these, the last of a row, and run none",
+    )
     parser.add_argument("--write", action="store_true", help="write the tables into docs/failures.md")
     chosen = parser.parse_args()
     rows = [row for row in ROWS if not chosen.row or any(part in row.name for part in chosen.row)]
@@ -28,7 +34,8 @@ def main() -> int:
     results: dict[str, Mapping[str, Sequence[Outcome]]] = {}
     good = True
     for path in chosen.read or ():
-        results |= page.load(path)
+        for router, runs in page.load(path).items():
+            results[router] = {**results.get(router, {}), **runs}
     for variant in variants if not chosen.read else ():
         results[variant.name], fine = _run(variant, rows, chosen.runs)
         good = good and fine

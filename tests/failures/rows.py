@@ -46,35 +46,29 @@ class Row:
     spares: bool = True
 
 
-def _leader(world: World) -> str:
-    leader = world.leader()
-    assert leader is not None
-    return leader
-
-
 def leader_killed(world: World) -> Hurting:
-    leader = _leader(world)
+    leader = world.leading()
     world.replicas[leader].crash()
     yield Off()
     world.replicas[leader].start()
 
 
 def leader_frozen(world: World) -> Hurting:
-    leader = _leader(world)
+    leader = world.leading()
     world.replicas[leader].signal(signal.SIGSTOP)
     yield Off()
     world.replicas[leader].signal(signal.SIGCONT)
 
 
 def leaders_host_vanishes(world: World) -> Hurting:
-    leader = _leader(world)
+    leader = world.leading()
     world.hosts[leader].unplug()
     yield Off((leader,), (leader,))
     world.hosts[leader].plug()
 
 
 def planned_stop(world: World) -> Hurting:
-    leader = _leader(world)
+    leader = world.leading()
     world.replicas[leader].stop()
     yield Off()
     world.replicas[leader].start()
@@ -89,18 +83,18 @@ def rolling_update(world: World) -> Hurting:
 
 
 def leader_without_api(world: World) -> Hurting:
-    with world.cut(world.hosts[_leader(world)], world.cluster.host):
+    with world.cut(world.hosts[world.leading()], world.cluster.host):
         yield Off()
 
 
 def leader_without_router(world: World) -> Hurting:
-    leader = _leader(world)
+    leader = world.leading()
     with world.cut(world.hosts[leader], world.router_host):
         yield Off(own=(leader,))
 
 
 def leader_without_nodes(world: World) -> Hurting:
-    leader = _leader(world)
+    leader = world.leading()
     others = [world.hosts[name] for name in NODES if name != leader]
     with world.cut(world.hosts[leader], *others):
         yield Off()
@@ -146,7 +140,7 @@ def all_speakers_restart(world: World) -> Hurting:
 
 
 def leader_and_node_vanish(world: World) -> Hurting:
-    leader = _leader(world)
+    leader = world.leading()
     for name in (leader, NODES[-1]):
         world.hosts[name].unplug()
     yield Off((leader, NODES[-1]), (leader, NODES[-1]))
@@ -155,7 +149,7 @@ def leader_and_node_vanish(world: World) -> Hurting:
 
 
 def two_replicas_killed(world: World) -> Hurting:
-    leader = _leader(world)
+    leader = world.leading()
     killed = [leader, next(name for name in REPLICAS if name != leader)]
     for name in killed:
         world.replicas[name].crash()

@@ -1,6 +1,8 @@
 """The short form: each failure once, on FRR without graceful restart, with what must hold as assertions."""
 
 import signal
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,6 +16,9 @@ from tests.lab import wait_until
 
 DEAF = "table inet deaf { chain in { type filter hook input priority 0; policy accept;\ntcp sport 1791 drop\n}\n}\n"
 
+LATE = 1.0
+"""Seconds: less than it takes to be called silent."""
+
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.spares and not row.lasts], ids=lambda row: row.name)
 def test_nothing_is_lost_by_what_happens_to_onepeer(world: World, row: Row) -> None:
@@ -26,8 +31,7 @@ def test_a_leader_that_stops_while_the_others_are_too_busy_is_gone_on_from(world
     """Nobody answers it for as long as it may wait: it ends without a word to the router."""
     world.wait_whole()
     world.wait_hot()
-    leader = world.leader()
-    assert leader is not None
+    leader = world.leading()
     others = [world.replicas[name] for name in REPLICAS if name != leader]
     seen, flaps = [other.mark() for other in others], world.router.flaps()
     for other in others:
@@ -39,6 +43,27 @@ def test_a_leader_that_stops_while_the_others_are_too_busy_is_gone_on_from(world
     ways = {way for other, at in zip(others, seen, strict=True) for way in other.ways(at)}
     world.replicas[leader].start()
     assert (ways, world.router.flaps()) == ({"transplant"}, flaps)
+
+
+def test_a_leader_that_stops_hands_over_also_to_who_is_a_second_late(world: World) -> None:
+    """It is there for as long as that takes: the way is `planned`, which knows most and is whole at once."""
+    world.wait_whole()
+    world.wait_hot()
+    leader = world.leading()
+    others = [world.replicas[name] for name in REPLICAS if name != leader]
+    seen, flaps = [other.mark() for other in others], world.router.flaps()
+    for other in others:
+        other.signal(signal.SIGSTOP)
+    stopping = threading.Thread(target=world.replicas[leader].stop)
+    stopping.start()
+    time.sleep(LATE)
+    for other in others:
+        other.signal(signal.SIGCONT)
+    stopping.join()
+    world.wait_whole()
+    ways = {way for other, at in zip(others, seen, strict=True) for way in other.ways(at)}
+    world.replicas[leader].start()
+    assert (ways, world.router.flaps()) == ({"planned"}, flaps)
 
 
 def test_a_follower_that_knows_too_little_opens_the_session_anew_at_once(world: World) -> None:
@@ -91,8 +116,7 @@ def _leader_lost_unheard(world: World, fresh: str) -> Iterator[tuple[str, set[st
     Gives its name, the ways in which it was gone on, and how often the session came up, once all is whole."""
     world.wait_whole()
     world.wait_hot()
-    leader = world.leader()
-    assert leader is not None
+    leader = world.leading()
     others = [world.hosts[name] for name in REPLICAS if name != leader]
     seen, flaps = {name: world.replicas[name].mark() for name in REPLICAS}, world.router.flaps()
     for host in others:
@@ -114,8 +138,7 @@ def _leader_lost_unheard(world: World, fresh: str) -> Iterator[tuple[str, set[st
 def test_another_host_with_the_leaders_address_is_named(world: World) -> None:
     """Until it is gone; the router's session goes on meanwhile, for the link is told anew who has it."""
     world.wait_whole()
-    leader, address = world.leader(), world.variant.addresses[0]
-    assert leader is not None
+    leader, address = world.leading(), world.variant.addresses[0]
     other, flaps = world.hosts[NODES[-1]], world.router.flaps()
     mac = other.ip_json("link", "show", "eth0")[0]["address"]
 

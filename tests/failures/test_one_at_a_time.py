@@ -71,43 +71,37 @@ def _card(host: Host) -> str:
     return str(host.ip_json("link", "show", "eth0")[0]["address"])
 
 
-def _leader(world: World) -> str:
-    leader = world.leader()
-    assert leader is not None
-    return leader
-
-
 def test_a_leader_that_is_frozen_and_thawed_sends_nothing_old(world: World, speakers: Speakers) -> None:
     """Its kernel has taken the address away meanwhile. It wakes to news of its nodes, and tells nobody."""
-    before, flaps = _leader(world), world.router.flaps()
+    before, flaps = world.leading(), world.router.flaps()
     world.replicas[before].signal(signal.SIGSTOP)
     time.sleep(LONGER)
     wait_until(lambda: world.leader() not in (None, before), 60, "another leads", seen=world.story, every=0.2)
     world.cluster.apply(objects.endpoints("fresh", *NODES), objects.service("fresh", "192.168.30.9"))
     wait_until(lambda: world.router_host.route("192.168.30.9/32"), 10, "the router has the new service")
     world.replicas[before].signal(signal.SIGCONT)
-    holds_for(lambda: _leader(world) != before, LONGER, "it does not lead again", every=0.5)
-    cards = [_card(world.hosts[name]) for name in (before, _leader(world))]
+    holds_for(lambda: world.leading() != before, LONGER, "it does not lead again", every=0.5)
+    cards = [_card(world.hosts[name]) for name in (before, world.leading())]
     assert (speakers.cards, world.router.flaps()) == (cards, flaps)
 
 
 def test_an_api_server_that_answers_nobody_changes_nothing(world: World, speakers: Speakers) -> None:
     """The leader goes on with most nodes as its witnesses, and nobody else begins."""
-    before, flaps = _leader(world), world.router.flaps()
+    before, flaps = world.leading(), world.router.flaps()
     world.cluster.signal_api(signal.SIGSTOP)
     try:
         holds_for(lambda: world.leader() == before, LONGER, "it leads", every=0.2)
     finally:
         world.cluster.signal_api(signal.SIGCONT)
     world.wait_hot()
-    assert (speakers.cards, world.router.flaps()) == ([_card(world.hosts[_leader(world)])], flaps)
+    assert (speakers.cards, world.router.flaps()) == ([_card(world.hosts[world.leading()])], flaps)
 
 
 def test_a_leader_that_alone_does_not_reach_the_api_server_hands_over_once(world: World, speakers: Speakers) -> None:
     """To the one that has got the Lease."""
-    before, flaps = _leader(world), world.router.flaps()
+    before, flaps = world.leading(), world.router.flaps()
     with world.cut(world.hosts[before], world.cluster.host):
         wait_until(lambda: world.leader() not in (None, before), 60, "another leads", seen=world.story, every=0.2)
         time.sleep(LONGER)
-    cards = [_card(world.hosts[name]) for name in (before, _leader(world))]
+    cards = [_card(world.hosts[name]) for name in (before, world.leading())]
     assert (speakers.cards, world.router.flaps()) == (cards, flaps)

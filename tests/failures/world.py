@@ -131,6 +131,12 @@ class World:
         holders = [name for name, replica in running.items() if replica.holds(self.variant.addresses[0])]
         return holders[0] if len(holders) == 1 else None
 
+    def leading(self) -> str:
+        """The same where there is no doubt."""
+        leader = self.leader()
+        assert leader is not None, self.story()
+        return leader
+
     def next_hops(self) -> set[str]:
         """What the router's kernel has for the service."""
         return set(self.router_host.route(f"{SERVICE}/32"))
