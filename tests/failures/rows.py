@@ -5,6 +5,7 @@ follows mends it, after all is whole again.
 """
 
 import signal
+import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
@@ -98,6 +99,8 @@ def leader_without_nodes(world: World) -> Hurting:
     others = [world.hosts[name] for name in NODES if name != leader]
     with world.cut(world.hosts[leader], *others):
         yield Off()
+    # TCP waits as long again as it was cut off before it sends again, and a run after this one would add to that.
+    time.sleep(AWAY)
 
 
 def api_killed(world: World) -> Hurting:
