@@ -115,7 +115,7 @@ class Door:
     ) -> None:
         self._key, self._answer, self._refuse = key, answer, refuse
         self._servers: list[asyncio.Server] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._calls: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def open(self, address: Address, port: int) -> None:
         """Listen there too. Raises SocketError."""
@@ -130,14 +130,15 @@ class Door:
         """And end all links."""
         for server in self._servers:
             server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        # Not by cancelling: what asyncio makes of a server's task that is cancelled is a complaint in the log.
+        for writer in self._calls.values():
+            writer.transport.abort()
+        await asyncio.gather(*self._calls, return_exceptions=True)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self._tasks.add(task)
+        self._calls[task] = writer
         caller = str(writer.get_extra_info("peername", ("?",))[0])
         try:
             tune(writer.get_extra_info("socket"))
@@ -148,4 +149,4 @@ class Door:
             pass  # a caller that has gone; it calls again
         finally:
             writer.transport.abort()
-            self._tasks.discard(task)
+            del self._calls[task]

@@ -11,6 +11,8 @@ from tests.failures.routers import VARIANTS
 from tests.failures.world import World
 from tests.lab import Lab
 
+MISTAKES = ("internal_fault", "library_said")
+
 
 @pytest.fixture(scope="session")
 def world(real_parts: None) -> Iterator[World]:
@@ -20,3 +22,6 @@ def world(real_parts: None) -> Iterator[World]:
         made = World(lab, VARIANTS[0])
         made.start()
         yield made
+        # Whatever was done to them, no replica has made a mistake of its own, nor used a library in a wrong way.
+        replicas = made.replicas.values()
+        assert [said for one in replicas for event in MISTAKES for said in one.told(event)] == []

@@ -66,9 +66,12 @@ class Replica(Onepeer):
 
     def ways(self, since: int) -> Iterator[str]:
         """How it took the router's sessions over since a mark, whatever became of the process that did."""
-        for line in self._logged()[since:].splitlines():
-            if line.startswith("{") and (said := json.loads(line))["event"] == "taken_over":
-                yield said["way"]
+        yield from (said["way"] for said in self.told("taken_over", since))
+
+    def told(self, event: str, since: int = 0) -> Iterator[dict[str, Any]]:
+        """What it logged under this name since a mark."""
+        lines = (line for line in self._logged()[since:].splitlines() if line.startswith("{"))
+        yield from (said for said in map(json.loads, lines) if said["event"] == event)
 
     def _logged(self) -> str:
         return "".join(log.read_text(errors="replace") for log in self._logs)
