@@ -112,10 +112,11 @@ def test_the_script_that_people_try_it_with_at_home(native: World, replicas: lis
     leader = _leader(replicas)
     wait_until(lambda: len(_lead(leader)["followers"]) == 2, SOON, "both others could go on", seen=leader.output)
     native.cluster.host.ip("route replace 10.99.0.0/24 via 192.168.3.1")
-    for name in NATIVE:
-        native.hosts[name].start("python3", "-m", "http.server", "8080", "--bind", TRAEFIK, log="http.log")
     url = f"http://{TRAEFIK}:8080/"
-    wait_until(lambda: "<html" in native.client.run("curl", "-s", url, check=False).lower(), SOON, "it is served")
+    ask = ("curl", "-s", url)
+    for host in (native.hosts[name] for name in NATIVE):
+        host.start("python3", "-m", "http.server", "8080", "--bind", TRAEFIK, log="http.log")
+        wait_until(lambda host=host: "<html" in host.run(*ask, check=False).lower(), FRR_SOON, "each node serves it")
     script = str(ROOT / "deploy/test-takeover")
     command = (script, "--kill", "--yes", url)
     running = native.client.start(*command, log="test-takeover.log", env=native.cluster.environment())
