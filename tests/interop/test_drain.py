@@ -41,7 +41,7 @@ def test_a_restart_of_onepeer_remembers_the_drain(net: Network) -> None:
     """Also the node's paths that come back then are kept from the router."""
     router = net.router(FRR)
     onepeer = net.onepeer()
-    net.nodes()
+    net.nodes(FRR)
     n1, n2, n3 = net.addresses(4)
     net.sees(router, PREFIX[4], [n1, n2, n3])
     onepeer.cli("drain", "n3", "--wait")
