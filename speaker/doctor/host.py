@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from speaker.doctor.facts import Address, Card, Facts, Listening
@@ -95,9 +95,13 @@ def ports(facts: Facts) -> Iterator[Finding]:
         places += [("replicas", address, settings.replicas.port) for address in settings.listen.addresses]
     if settings.http is not None:
         places.append(("http", settings.http.address, settings.http.port))
+
+    def anothers(found: Iterable[Listening]) -> list[Listening]:
+        return [one for one in found if status is None or (own is not None and one.pid not in (None, own))]
+
     for key, address, port in places:
         others = [one for one in facts.listening if one.port == port and one.address in (None, address)]
-        theirs = [one for one in others if status is None or (own is not None and one.pid not in (None, own))]
+        theirs = anothers(others)
         if theirs:
             way_out = f"stop it, or set {key}.port to another"
             yield problem(f"{address} port {port} is taken by {_program(theirs[0])}", "Onepeer cannot listen", way_out)
@@ -107,7 +111,7 @@ def ports(facts: Facts) -> Iterator[Finding]:
         else:
             yield ok(f"{address} port {port} {'is ours' if others else 'is free'} ({key})")
     if settings.nodes.bfd is not None:
-        theirs = [one for one in facts.bfd if own is None or one.pid not in (None, own)]
+        theirs = anothers(facts.bfd)
         if theirs:
             why = "nodes.bfd is set, and no BFD packet of a node would come to Onepeer"
             way_out = (

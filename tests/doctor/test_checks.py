@@ -84,6 +84,13 @@ def test_a_port_of_the_running_onepeer_is_no_finding() -> None:
     assert [one for name, one in found(**running, listening=(theirs,)) if name == "ports"]
 
 
+def test_the_bfd_port_of_a_running_onepeer_that_this_user_may_not_see_is_no_finding() -> None:
+    """Who has it is not known then, and it is as likely Onepeer itself."""
+    with_bfd = settings(nodes={"file": "nodes.yaml", "bfd": {}})
+    unseen = {"status": status(), "process": Process(None, ALL, 9999), "settings": with_bfd}
+    assert not [one for name, one in found(**unseen, bfd=(Listening(LISTEN, 3784),)) if name == "ports"]
+
+
 def test_calico_on_the_port_of_bgp_is_good_to_know_and_no_fault() -> None:
     """We listen elsewhere."""
     calico = (Listening(None, 179, 11, "bird"),)

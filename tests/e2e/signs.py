@@ -1,16 +1,12 @@
 """What would an operator see of a fault? All signs that there are: the audit, `explain`, the metrics, the shipped alert
 rules in a real Prometheus, an Event in the cluster, and the status page in a real browser."""
 
-import asyncio
 import subprocess
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-import aiohttp
-
 from tests.conftest import ROOT
-from tests.e2e import objects
 from tests.e2e.kubelet import Pod
 from tests.e2e.objects import METALLB
 from tests.e2e.prometheus import Prometheus
@@ -66,7 +62,7 @@ class Signs:
 
     def __init__(self, world: World, host: Host) -> None:
         subprocess.run([ROOT / "scripts/debian", "prometheus", "chromium"], check=True, stdout=subprocess.DEVNULL)
-        self._world, self._host = world, host
+        self._world = world
         self._prometheus, self._browser = Prometheus(host, TARGET), Browser(host)
         self._prometheus.start()
         self._browser.start()
@@ -120,7 +116,7 @@ class Signs:
         """A node that announces nothing has it on the Node. What nodes lack of a Service is one Event on that, however
         many they are. A router is no object of the cluster's: it is told of on MetalLB's namespace, in the words of how
         its session ended."""
-        items = [one for place in ("default", METALLB) for one in self._events_in(place)]
+        items = [one for place in ("default", METALLB) for one in self._world.missing_events(place)]
         notes = [f"{one['regarding']['name']} {one['note']}" for one in items]
         of_services = [one["note"] for one in items if one["regarding"]["kind"] == "Service"]
         return {
@@ -129,10 +125,6 @@ class Signs:
             if any(fault.is_told_by(note) for note in notes)
             or (fault.kind == "node" and any(fault.reason in note for note in of_services))
         }
-
-    def _events_in(self, namespace: str) -> list[objects.Object]:
-        items = self._world.cluster.get("events", namespace=namespace)["items"]
-        return [one for one in items if one["reason"] == "PathsMissing"]
 
     def _alerts(self, known: set[Fault]) -> set[Fault]:
         """Those whose expression is true."""
@@ -154,18 +146,17 @@ class Signs:
 
     def _red(self, known: set[Fault]) -> set[Fault]:
         """In the list of what is missing, and of a node in its own column."""
-        lines, cells = self._host.inside(asyncio.run, self._look())
+        lines: list[str] = []
+        cells: list[str] = []
+
+        async def story(page: Browser) -> None:
+            lines.extend(await page.ask(LINES))
+            cells.extend(await page.ask(RED))
+
+        self._browser.look(story)
+        columns = {cell.split()[1] for cell in cells}
         return {
             fault
             for fault in known
-            if any(fault.is_told_by(line) for line in lines) and (fault.kind != "node" or fault.name in cells)
+            if any(fault.is_told_by(line) for line in lines) and (fault.kind != "node" or fault.name in columns)
         }
-
-    async def _look(self) -> tuple[list[str], set[str]]:
-        async with aiohttp.ClientSession() as session:
-            await self._browser.open(session, f"http://{TARGET}/", 1100, 900)
-            await self._browser.until("document.getElementById('health').textContent !== 'asking'", "it has an answer")
-            lines: list[str] = await self._browser.ask(LINES)
-            cells: list[str] = await self._browser.ask(RED)
-            assert self._browser.errors == []
-        return lines, {cell.split()[1] for cell in cells}

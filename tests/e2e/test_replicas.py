@@ -92,9 +92,8 @@ def test_what_is_missing_is_told_once_and_not_by_each_replica(native: World, rep
     native.cluster.apply(objects.endpoints("lonely", NATIVE[0]), objects.service("lonely", "192.168.41.1"))
 
     def told() -> list[str]:
-        found = native.cluster.get("events", namespace="default")["items"]
-        missing = [one for one in found if one["reason"] == "PathsMissing" and one["regarding"]["name"] == "lonely"]
-        return [one["reportingInstance"] for one in missing]
+        found = native.missing_events()
+        return [one["reportingInstance"] for one in found if one["regarding"]["name"] == "lonely"]
 
     for pod in replicas:
         wait_until(

@@ -236,6 +236,11 @@ class World:
         want = set(nodes)
         wait_until(lambda: self.up() == want, within, f"sessions of {sorted(want)}", seen=self.story, every=0.1)
 
+    def missing_events(self, namespace: str = "default") -> list[objects.Object]:
+        """The Events of what is not announced."""
+        items = self.cluster.get("events", namespace=namespace)["items"]
+        return [one for one in items if one["reason"] == "PathsMissing"]
+
     def story(self) -> str:
         """What explains a failure."""
         parts = [self.router_host.run("ip", "route", check=False)]

@@ -1,9 +1,8 @@
 """The short form: each failure once, on FRR without graceful restart, with what must hold as assertions."""
 
 import signal
-import threading
-import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 
 import pytest
@@ -29,24 +28,18 @@ def test_nothing_is_lost_by_what_happens_to_onepeer(world: World, row: Row) -> N
 
 def test_a_leader_that_stops_while_the_others_are_too_busy_is_gone_on_from(world: World) -> None:
     """Nobody answers it for as long as it may wait: it ends without a word to the router."""
-    world.wait_whole()
-    world.wait_hot()
-    leader = world.leading()
-    others = [world.replicas[name] for name in REPLICAS if name != leader]
-    seen, flaps = [other.mark() for other in others], world.router.flaps()
-    for other in others:
-        other.signal(signal.SIGSTOP)
-    world.replicas[leader].stop()
-    for other in others:
-        other.signal(signal.SIGCONT)
-    world.wait_whole()
-    ways = {way for other, at in zip(others, seen, strict=True) for way in other.ways(at)}
-    world.replicas[leader].start()
-    assert (ways, world.router.flaps()) == ({"transplant"}, flaps)
+    assert _stopped_among_frozen(world, None) == ({"transplant"}, 0)
 
 
 def test_a_leader_that_stops_hands_over_also_to_who_is_a_second_late(world: World) -> None:
     """It is there for as long as that takes: the way is `planned`, which knows most and is whole at once."""
+    assert _stopped_among_frozen(world, LATE) == ({"planned"}, 0)
+
+
+def _stopped_among_frozen(world: World, seconds: float | None) -> tuple[set[str], int]:
+    """The leader stops while the others are frozen, for so many seconds or (None) until it has ended.
+
+    The ways in which it was gone on, and how often the session came up."""
     world.wait_whole()
     world.wait_hot()
     leader = world.leading()
@@ -54,16 +47,16 @@ def test_a_leader_that_stops_hands_over_also_to_who_is_a_second_late(world: Worl
     seen, flaps = [other.mark() for other in others], world.router.flaps()
     for other in others:
         other.signal(signal.SIGSTOP)
-    stopping = threading.Thread(target=world.replicas[leader].stop)
-    stopping.start()
-    time.sleep(LATE)
-    for other in others:
-        other.signal(signal.SIGCONT)
-    stopping.join()
+    with ThreadPoolExecutor() as pool:
+        stopping = pool.submit(world.replicas[leader].stop)
+        wait([stopping], seconds)
+        for other in others:
+            other.signal(signal.SIGCONT)
+        stopping.result()
     world.wait_whole()
     ways = {way for other, at in zip(others, seen, strict=True) for way in other.ways(at)}
     world.replicas[leader].start()
-    assert (ways, world.router.flaps()) == ({"planned"}, flaps)
+    return ways, world.router.flaps() - flaps
 
 
 def test_a_follower_that_knows_too_little_opens_the_session_anew_at_once(world: World) -> None:
